@@ -22,7 +22,8 @@ type Image struct {
 	MediaType    string    `json:"mediaType"`
 	ArtifactType string    `json:"artifactType,omitempty"`
 	Tags         []string  `json:"tags,omitempty"`
-	SizeBytes    int64     `json:"sizeBytes"`
+	SizeBytes    int64     `json:"sizeBytes"`           // compressed config and layers
+	ManifestSize int64     `json:"manifestSize"`        // bytes of the manifest itself
 	Blobs        []string  `json:"blobs,omitempty"`     // digests of config and layers
 	Manifests    []string  `json:"manifests,omitempty"` // digests that an index names
 	Subject      string    `json:"subject,omitempty"`
@@ -39,6 +40,7 @@ func (i *Image) Key() string { return ImageKey(i.Repository, i.Digest) }
 // LogGroup is a CloudWatch Logs group. Its key is its name.
 type LogGroup struct {
 	Meta
+	ID            string `json:"id"` // random; a group that is deleted and made again is another one
 	Name          string `json:"name"`
 	ARN           string `json:"arn"`                     // without the trailing :*
 	RetentionDays int    `json:"retentionDays,omitempty"` // 0: for ever
@@ -47,6 +49,7 @@ type LogGroup struct {
 
 // LogStream is a stream of a group. Its key is [LogStreamKey]; events are in logstore, not in the store.
 type LogStream struct {
+	ID        string    `json:"id"` // random; names the stream's folder in logstore
 	Group     string    `json:"group"`
 	Name      string    `json:"name"`
 	ARN       string    `json:"arn"`
