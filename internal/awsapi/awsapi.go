@@ -13,6 +13,7 @@ package awsapi
 import (
 	"context"
 	"fmt"
+	"regexp"
 )
 
 // Protocol is the way a service's requests and answers are written.
@@ -99,6 +100,10 @@ type Shape struct {
 	Enum      []string
 	Min, Max  *float64 // number: value; string: characters; list, map: entries
 	Pattern   string   // in the syntax of the model; the whole string has to match
+
+	pattern     *regexp.Regexp
+	enum        map[string]struct{}
+	constrained bool // it or something in it has a constraint
 }
 
 // Member is a field of a Struct shape.
@@ -135,6 +140,7 @@ func NewService(s Service, shapes []Shape, operations []OperationDef) *Service {
 			shapes[i].Members[j].Shape = find(shapes[i].Members[j].Ref)
 		}
 	}
+	prepare(shapes)
 	for _, def := range operations {
 		op := def.Operation
 		op.Input, op.Output = find(def.Input), find(def.Output)
