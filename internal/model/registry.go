@@ -5,14 +5,15 @@ import "time"
 // Repository is an ECR repository. Its key is its name.
 type Repository struct {
 	Meta
-	Name            string `json:"name"`
-	ARN             string `json:"arn"`
-	URI             string `json:"uri"`
-	TagMutability   string `json:"tagMutability"` // MUTABLE, IMMUTABLE
-	ScanOnPush      bool   `json:"scanOnPush,omitempty"`
-	Encryption      string `json:"encryption"` // AES256
-	LifecyclePolicy string `json:"lifecyclePolicy,omitempty"`
-	Policy          string `json:"policy,omitempty"`
+	Name            string   `json:"name"`
+	ARN             string   `json:"arn"`
+	URI             string   `json:"uri"`
+	TagMutability   string   `json:"tagMutability"`           // MUTABLE, IMMUTABLE, or one of them _WITH_EXCLUSION
+	TagExclusions   []string `json:"tagExclusions,omitempty"` // patterns with '*' of tags that are excluded
+	ScanOnPush      bool     `json:"scanOnPush,omitempty"`
+	Encryption      string   `json:"encryption"` // AES256
+	LifecyclePolicy string   `json:"lifecyclePolicy,omitempty"`
+	Policy          string   `json:"policy,omitempty"`
 }
 
 // Image is a manifest in a repository. Its key is [ImageKey]; the manifest's bytes are a blob on disk.
