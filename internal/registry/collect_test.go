@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/neargate/neargate/internal/store"
 )
 
 func TestCollect(t *testing.T) {
@@ -34,7 +36,7 @@ func TestCollect(t *testing.T) {
 	if diff := cmp.Diff(Collected{}, collect(now)); diff != "" {
 		t.Errorf("young things were collected (-want +got):\n%s", diff)
 	}
-	delete(f.catalog.repos, "b1")
+	f.update(func(tx *store.Txn) { f.catalog.Tables.Repositories.Delete(tx, "b1") })
 	// Of b: its manifest, config and layer, and the mount. Of a, a day later: manifest, config and layer of v2, and the upload.
 	if diff := cmp.Diff(Collected{Links: 4, Blobs: 3}, collect(now), ignoreBytes); diff != "" {
 		t.Errorf("deleted repository (-want +got):\n%s", diff)

@@ -1,22 +1,20 @@
 package registry
 
 import (
-	"cmp"
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/neargate/neargate/internal/clock"
 	"github.com/neargate/neargate/internal/model"
+	"github.com/neargate/neargate/internal/store"
+	"github.com/neargate/neargate/internal/store/storetest"
 )
 
 var (
@@ -24,124 +22,12 @@ var (
 	testTime  = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 )
 
-// memCatalog is a catalog in memory.
-type memCatalog struct {
-	mu     sync.Mutex
-	repos  map[string]*model.Repository
-	images map[string]*model.Image
-}
-
-func newMemCatalog(repos ...string) *memCatalog {
-	c := &memCatalog{repos: map[string]*model.Repository{}, images: map[string]*model.Image{}}
-	for _, name := range repos {
-		c.repos[name] = &model.Repository{Name: name, TagMutability: "MUTABLE"}
-	}
-	return c
-}
-
-func (c *memCatalog) Repository(_ context.Context, name string) (*model.Repository, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r := c.repos[name]; r != nil {
-		return r, nil
-	}
-	return nil, NoRepository(testScope, name)
-}
-
-func (c *memCatalog) Repositories(context.Context) ([]*model.Repository, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var all []*model.Repository
-	for _, r := range c.repos {
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b *model.Repository) int { return cmp.Compare(a.Name, b.Name) })
-	return all, nil
-}
-
-func (c *memCatalog) Images(_ context.Context, repo string) ([]*model.Image, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var all []*model.Image
-	for _, img := range c.images {
-		if img.Repository == repo {
-			all = append(all, img)
-		}
-	}
-	return all, nil
-}
-
-func (c *memCatalog) Image(_ context.Context, repo string, d Digest) (*model.Image, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if img := c.images[model.ImageKey(repo, d.String())]; img != nil {
-		return img, nil
-	}
-	return nil, NoImage(d.String())
-}
-
-func (c *memCatalog) Tagged(ctx context.Context, repo, tag string) (*model.Image, error) {
-	all, _ := c.Images(ctx, repo)
-	for _, img := range all {
-		if slices.Contains(img.Tags, tag) {
-			return img, nil
-		}
-	}
-	return nil, NoImage(tag)
-}
-
-func (c *memCatalog) PutImage(ctx context.Context, img *model.Image, tag string) error {
-	if tag != "" {
-		if old, err := c.Tagged(ctx, img.Repository, tag); err == nil {
-			if c.repos[img.Repository].TagMutability == "IMMUTABLE" {
-				return ImmutableTag(img.Repository, tag)
-			}
-			_ = c.Untag(ctx, img.Repository, tag)
-			_ = old
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if old := c.images[img.Key()]; old != nil {
-		img.Tags = old.Tags
-	}
-	if tag != "" {
-		img.Tags = append(slices.Clone(img.Tags), tag)
-	}
-	c.images[img.Key()] = img
-	return nil
-}
-
-func (c *memCatalog) DeleteImage(_ context.Context, repo string, d Digest) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	key := model.ImageKey(repo, d.String())
-	if c.images[key] == nil {
-		return NoImage(d.String())
-	}
-	delete(c.images, key)
-	return nil
-}
-
-func (c *memCatalog) Untag(ctx context.Context, repo, tag string) error {
-	img, err := c.Tagged(ctx, repo, tag)
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	edited := *img
-	edited.Tags = slices.DeleteFunc(slices.Clone(img.Tags), func(t string) bool { return t == tag })
-	c.images[img.Key()] = &edited
-	return nil
-}
-
 // fixture is a registry that listens on loopback.
 type fixture struct {
 	t        *testing.T
 	dir      string
 	registry *Registry
-	catalog  *memCatalog
+	catalog  *Records
 	key      Key
 	signer   *LayerSigner
 	server   *httptest.Server
@@ -152,9 +38,26 @@ type fixture struct {
 
 func newFixture(t *testing.T, repos ...string) *fixture {
 	t.Helper()
-	f := &fixture{t: t, dir: t.TempDir(), catalog: newMemCatalog(repos...), now: testTime}
+	db, tables := storetest.New(t)
+	f := &fixture{t: t, dir: t.TempDir(), catalog: &Records{DB: db, Tables: tables, Scope: testScope}, now: testTime}
+	for _, name := range repos {
+		f.update(func(tx *store.Txn) {
+			tables.Repositories.Put(tx, &model.Repository{Name: name, TagMutability: Mutable})
+		})
+	}
 	f.start()
 	return f
+}
+
+// update changes records.
+func (f *fixture) update(change func(tx *store.Txn)) {
+	f.t.Helper()
+	if err := f.catalog.DB.Update(f.t.Context(), func(tx *store.Txn) error {
+		change(tx)
+		return nil
+	}); err != nil {
+		f.t.Fatal(err)
+	}
 }
 
 // start opens the registry on its folder, again if it was open before: the daemon's restart.

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/neargate/neargate/internal/model"
+	"github.com/neargate/neargate/internal/store"
 )
 
 func TestAuthentication(t *testing.T) {
@@ -42,7 +45,9 @@ func TestAuthentication(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	f := newFixture(t, "web/api", "fixed")
-	f.catalog.repos["fixed"].TagMutability = "IMMUTABLE"
+	f.update(func(tx *store.Txn) {
+		f.catalog.Tables.Repositories.Edit(tx, "fixed", func(r *model.Repository) { r.TagMutability = Immutable })
+	})
 	f.pushImage("fixed", "v1", "one")
 	digest, _ := f.pushImage("web/api", "v1", "layer")
 	some := DigestOf([]byte("absent")).String()
