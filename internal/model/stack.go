@@ -24,9 +24,12 @@ type Stack struct {
 	TerminationProtection bool              `json:"terminationProtection,omitempty"`
 	TimeoutMinutes        int               `json:"timeoutMinutes,omitempty"`
 	ClientToken           string            `json:"clientToken,omitempty"`
+	Principal             string            `json:"principal,omitempty"` // who asked for the running operation
 	Outputs               []StackOutput     `json:"outputs,omitempty"`
 	ChangeSetID           string            `json:"changeSetId,omitempty"`
 	RetainResources       []string          `json:"retainResources,omitempty"`
+	SkipResources         []string          `json:"skipResources,omitempty"` // of ContinueUpdateRollback
+	Imports               []string          `json:"imports,omitempty"`       // names of exports that the stack uses
 	Operation             string            `json:"operation,omitempty"` // what the runner is at: CREATE, UPDATE, ROLLBACK, ...
 	OperationID           string            `json:"operationId,omitempty"`
 	StartedAt             time.Time         `json:"startedAt"` // of the running operation
@@ -53,10 +56,30 @@ type StackResource struct {
 	Token        string            `json:"token,omitempty"`      // client token of the create that may be under way
 	Properties   string            `json:"properties,omitempty"` // JSON, resolved, as last applied
 	Attributes   map[string]string `json:"attributes,omitempty"` // GetAtt values, as last read
-	// Replaced are older physical resources that the cleanup of an update deletes.
-	Replaced       []string  `json:"replaced,omitempty"`
-	DeletionPolicy string    `json:"deletionPolicy,omitempty"`
-	UpdatedAt      time.Time `json:"updatedAt"`
+	// Lists are those GetAtt values that are lists.
+	Lists map[string][]string `json:"lists,omitempty"`
+	// Step is what is under way (CREATE, REPLACE, UPDATE, DELETE), Pending the properties that it applies: what a runner
+	// that starts again needs to go on instead of making things twice.
+	Step    string `json:"step,omitempty"`
+	Pending string `json:"pending,omitempty"`
+	// Previous is the resource before the running update, Obsolete what was replaced and waits for the cleanup.
+	Previous            *StackResourceVersion  `json:"previous,omitempty"`
+	Obsolete            []StackResourceVersion `json:"obsolete,omitempty"`
+	Needs               []string               `json:"needs,omitempty"` // logical IDs that it was made after
+	Metadata            string                 `json:"metadata,omitempty"`
+	DeletionPolicy      string                 `json:"deletionPolicy,omitempty"`
+	UpdateReplacePolicy string                 `json:"updateReplacePolicy,omitempty"`
+	UpdatedAt           time.Time              `json:"updatedAt"`
+}
+
+// StackResourceVersion is one physical resource that a logical one has had.
+type StackResourceVersion struct {
+	PhysicalID string              `json:"physicalId"`
+	Type       string              `json:"type"`
+	Properties string              `json:"properties,omitempty"`
+	Attributes map[string]string   `json:"attributes,omitempty"`
+	Lists      map[string][]string `json:"lists,omitempty"`
+	Needs      []string            `json:"needs,omitempty"`
 }
 
 // StackResourceKey returns the key of a stack's resource.
@@ -98,6 +121,9 @@ type ChangeSet struct {
 	StatusReason    string            `json:"statusReason,omitempty"`
 	ExecutionStatus string            `json:"executionStatus"`
 	Description     string            `json:"description,omitempty"`
+	OnStackFailure  string            `json:"onStackFailure,omitempty"`
+	RoleARN         string            `json:"roleArn,omitempty"`
+	Notifications   []string          `json:"notificationArns,omitempty"`
 	Template        string            `json:"template"`
 	Parameters      map[string]string `json:"parameters,omitempty"`
 	Capabilities    []string          `json:"capabilities,omitempty"`
