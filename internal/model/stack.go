@@ -30,7 +30,7 @@ type Stack struct {
 	RetainResources       []string          `json:"retainResources,omitempty"`
 	SkipResources         []string          `json:"skipResources,omitempty"` // of ContinueUpdateRollback
 	Imports               []string          `json:"imports,omitempty"`       // names of exports that the stack uses
-	Operation             string            `json:"operation,omitempty"` // what the runner is at: CREATE, UPDATE, ROLLBACK, ...
+	Operation             string            `json:"operation,omitempty"`     // what the runner is at: CREATE, UPDATE, ROLLBACK, ...
 	OperationID           string            `json:"operationId,omitempty"`
 	StartedAt             time.Time         `json:"startedAt"` // of the running operation
 	UpdatedAt             time.Time         `json:"updatedAt"`
