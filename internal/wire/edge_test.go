@@ -1,0 +1,69 @@
+package wire_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/neargate/neargate/internal/awsapi"
+	"github.com/neargate/neargate/internal/wire"
+)
+
+const (
+	account   = "000000000000"
+	principal = "arn:aws:iam::000000000000:root"
+)
+
+// keyring is the credentials of the tests.
+type keyring struct{ now time.Time }
+
+func (k keyring) Credential(_ context.Context, accessKey string) (wire.Credential, error) {
+	switch accessKey {
+	case "test":
+		return wire.Credential{Secret: "test", Principal: principal}, nil
+	case "ASIATEMP":
+		return wire.Credential{Secret: "temp", SessionToken: "session", Expires: k.now.Add(time.Hour), Principal: principal, Account: "111111111111"}, nil
+	case "ASIAOLD":
+		return wire.Credential{Secret: "old", SessionToken: "session", Expires: k.now.Add(-time.Hour), Principal: principal}, nil
+	}
+	return wire.Credential{}, wire.ErrUnknownKey
+}
+
+func newServer() *wire.Server {
+	return wire.NewServer(wire.Options{
+		Account: account, Region: "us-east-1", Credentials: keyring{now: time.Now()}, Now: time.Now,
+		Log: slog.New(slog.DiscardHandler),
+	})
+}
+
+// start serves until the test ends and returns the configuration for SDK clients.
+func start(t testing.TB, s *wire.Server) (aws.Config, string) {
+	t.Helper()
+	ts := httptest.NewServer(s)
+	t.Cleanup(ts.Close)
+	return config(ts.URL, "test", "test", ""), ts.URL
+}
+
+func config(url, key, secret, token string) aws.Config {
+	return aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String(url),
+		Credentials:      credentials.NewStaticCredentialsProvider(key, secret, token),
+		RetryMaxAttempts: 1,
+	}
+}
+
+// withHandler returns the description with every operation bound to one function, and without validation.
+func withHandler(desc *awsapi.Service, h func(op *awsapi.Operation, in any) (any, error)) *awsapi.Service {
+	for _, op := range desc.Operations {
+		op.Input = &awsapi.Shape{Name: op.Input.Name, Kind: awsapi.Struct, Members: op.Input.Members}
+		op.Bind = func(any) awsapi.Handler {
+			return func(_ context.Context, in any) (any, error) { return h(op, in) }
+		}
+	}
+	return desc
+}
