@@ -137,7 +137,8 @@ type Ulimit struct {
 	Soft, Hard int64
 }
 
-// Exec is one more process in a container. Environment, user and working directory are the container's.
+// Exec is one more process in a container. Environment, user and working directory are the container's. The end of
+// Stdin hangs up a terminal; Stdin may still be read once after the process has ended.
 type Exec struct {
 	Args   []string
 	Env    []string // on top of the container's

@@ -190,25 +190,17 @@ func (r *Runtime) Delete(ctx context.Context, id string) error {
 
 func (r *Runtime) deleteProcess(ctx context.Context, id string) error {
 	tasks := r.client.TaskService()
-	del := func() error {
-		_, err := tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
-		if err = plain(err); err == nil || errdefs.IsNotFound(err) {
-			return nil
-		}
-		return err
-	}
-	if del() == nil {
-		return nil
-	}
+	// "Not found" is said of a process that has ended, too. Killing comes first: deleting a process that was never
+	// started would wait in vain for the end of its output.
 	_, err := tasks.Kill(ctx, &tasksapi.KillRequest{ContainerID: id, Signal: uint32(syscall.SIGKILL), All: true})
+	if err = plain(err); err == nil {
+		_, err = tasks.Wait(ctx, &tasksapi.WaitRequest{ContainerID: id})
+	}
 	if err = plain(err); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("kill container: %w", err)
 	}
-	if _, err := tasks.Wait(ctx, &tasksapi.WaitRequest{ContainerID: id}); err != nil && !errdefs.IsNotFound(plain(err)) {
-		return fmt.Errorf("wait for container: %w", plain(err))
-	}
-	if err := del(); err != nil {
-		return fmt.Errorf("delete process: %w", err)
+	if _, err := tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id}); err != nil && !errdefs.IsNotFound(plain(err)) {
+		return fmt.Errorf("delete process: %w", plain(err))
 	}
 	return nil
 }

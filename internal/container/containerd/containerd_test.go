@@ -3,6 +3,7 @@ package containerd
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -229,7 +230,9 @@ func TestContainer(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		code, err := r.Exec(t.Context(), s.ID, container.Exec{Args: []string{"/probe", "terminal"}, TTY: true, Stdout: &out, Stdin: strings.NewReader("")})
+		stdin, hangUp := io.Pipe() // the end of the input hangs a terminal up
+		defer hangUp.Close()
+		code, err := r.Exec(t.Context(), s.ID, container.Exec{Args: []string{"/probe", "terminal"}, TTY: true, Stdout: &out, Stdin: stdin})
 		if err != nil || code != 0 || out.String() != "terminal\r\n" {
 			t.Errorf("%d, %v, %q", code, err, out.String())
 		}
