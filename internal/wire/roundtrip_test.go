@@ -58,6 +58,7 @@ func TestRoundTrip(t *testing.T) {
 				}
 				in := reflect.New(method.Type().In(1).Elem())
 				(&filler{}).fill(in.Elem(), 0)
+				prune(in.Elem(), reflect.TypeOf(op.NewInput()))
 				if dry := in.Elem().FieldByName("DryRun"); dry.IsValid() {
 					dry.SetZero()
 				}
@@ -128,6 +129,33 @@ func (f *filler) fill(v reflect.Value, depth int) {
 	}
 }
 
+// prune takes out what the SDK has and our model does not: the edge refuses it.
+func prune(sdk reflect.Value, ours reflect.Type) {
+	if sdk.Kind() == reflect.Pointer && sdk.IsNil() {
+		return
+	}
+	if sdk.Kind() == reflect.Pointer {
+		sdk = sdk.Elem()
+	}
+	if ours.Kind() == reflect.Pointer {
+		ours = ours.Elem()
+	}
+	switch {
+	case sdk.Kind() == reflect.Struct && ours.Kind() == reflect.Struct && ours != reflect.TypeFor[time.Time]():
+		for i := range sdk.NumField() {
+			if field, ok := ours.FieldByName(sdk.Type().Field(i).Name); ok {
+				prune(sdk.Field(i), field.Type)
+			} else if sdk.Type().Field(i).IsExported() {
+				sdk.Field(i).SetZero()
+			}
+		}
+	case sdk.Kind() == reflect.Slice && ours.Kind() == reflect.Slice:
+		for i := range sdk.Len() {
+			prune(sdk.Index(i), ours.Elem())
+		}
+	}
+}
+
 // compare reports where ours differs from the SDK's. A field that the SDK's model lacks or that is of a kind without an
 // equal (documents, unions) is left out.
 func compare(t *testing.T, path string, sdk, ours reflect.Value) {
@@ -165,8 +193,6 @@ func compare(t *testing.T, path string, sdk, ours reflect.Value) {
 			name := sdk.Type().Field(i).Name
 			if field := ours.FieldByName(name); field.IsValid() {
 				compare(t, path+"."+name, sdk.Field(i), field)
-			} else if sdk.Type().Field(i).IsExported() && name != "ResultMetadata" {
-				t.Logf("%s.%s is not in our model", path, name)
 			}
 		}
 	case reflect.Slice:

@@ -121,12 +121,18 @@ func inputError(c *call, err error) error {
 	}
 	switch c.protocol.(type) {
 	case jsonProtocol:
+		if bad.Unknown {
+			return awsapi.NewError(invalidCode(c.svc.Service, c.operation), "The parameter %s is not known to Neargate.", bad.Name)
+		}
 		return awsapi.NewError("SerializationException", "%s: %s", bad.Name, bad.Reason)
 	case ec2Protocol:
 		if bad.Unknown {
 			return awsapi.NewError("UnknownParameter", "The parameter %s is not recognized", bad.Name)
 		}
 		return awsapi.NewError("InvalidParameterValue", "Invalid value for parameter %s: %s", bad.Name, bad.Reason)
+	}
+	if bad.Unknown {
+		return awsapi.NewError("ValidationError", "The parameter %s is not known to Neargate.", bad.Name)
 	}
 	return awsapi.NewError("ValidationError", "Invalid value for parameter %s: %s", bad.Name, bad.Reason)
 }
@@ -147,13 +153,6 @@ func violationError(svc *awsapi.Service, operation string, violations []awsapi.V
 	if svc.Protocol == awsapi.EC2 {
 		return ec2Violation(violations[0])
 	}
-	code := "ValidationError"
-	switch {
-	case svc.Name == "ecs" && strings.Contains(operation, "TaskDefinition"):
-		code = "ClientException"
-	case svc.Protocol == awsapi.JSON:
-		code = "InvalidParameterException"
-	}
 	var b strings.Builder
 	noun := "errors"
 	if len(violations) == 1 {
@@ -170,7 +169,18 @@ func violationError(svc *awsapi.Service, operation string, violations []awsapi.V
 		}
 		fmt.Fprintf(&b, "Value %s at '%s' failed to satisfy constraint: %s", value, v.Path, v.Constraint)
 	}
-	return &awsapi.Error{Code: code, Message: b.String(), HTTPStatus: http.StatusBadRequest}
+	return &awsapi.Error{Code: invalidCode(svc, operation), Message: b.String(), HTTPStatus: http.StatusBadRequest}
+}
+
+// invalidCode returns the code for a wrong value in services other than EC2.
+func invalidCode(svc *awsapi.Service, operation string) string {
+	switch {
+	case svc.Name == "ecs" && strings.Contains(operation, "TaskDefinition"):
+		return "ClientException"
+	case svc.Protocol == awsapi.JSON:
+		return "InvalidParameterException"
+	}
+	return "ValidationError"
 }
 
 func ec2Violation(v awsapi.Violation) *awsapi.Error {

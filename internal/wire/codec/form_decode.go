@@ -10,27 +10,25 @@ import (
 	"github.com/neargate/neargate/internal/awsapi"
 )
 
-// FormStyle says how a protocol names lists in a request, and what it does with unknown parameters.
+// FormStyle says how a protocol names lists in a request.
 type FormStyle struct {
-	IsFlat    bool // Name.1 instead of Name.member.1
-	KnownOnly bool // an unknown parameter is an error
+	IsFlat bool // Name.1 instead of Name.member.1
 }
 
-// QueryStyle is the style of the query protocol, EC2Style that of EC2.
+// QueryStyle is the style of the query protocol.
 func QueryStyle() FormStyle { return FormStyle{} }
 
-// EC2Style is the style of EC2, which refuses what it does not know.
-func EC2Style() FormStyle { return FormStyle{IsFlat: true, KnownOnly: true} }
+// EC2Style is the style of EC2.
+func EC2Style() FormStyle { return FormStyle{IsFlat: true} }
 
-// DecodeForm reads parameters into a structure. The error is an *InputError.
+// DecodeForm reads parameters into a structure. A parameter that the shape does not have is an error: it is a setting
+// of a newer client that would have no effect. The error is an *InputError.
 func (c *Codec) DecodeForm(form *Form, style FormStyle, into any) error {
 	if err := c.decodeForm(form, style, reflect.ValueOf(into).Elem(), ""); err != nil {
 		return err
 	}
-	if style.KnownOnly {
-		if name := form.unknown(); name != "" {
-			return &InputError{Name: name, Reason: "is not recognized", Unknown: true}
-		}
+	if name := form.unknown(); name != "" {
+		return &InputError{Name: name, Reason: "is not known", Unknown: true}
 	}
 	return nil
 }

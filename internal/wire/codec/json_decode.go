@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -13,8 +14,9 @@ import (
 	"github.com/neargate/neargate/internal/awsapi"
 )
 
-// DecodeJSON reads a JSON body into a structure. Members that the shape does not have are skipped, as AWS does. No body
-// at all is an empty structure. The error is an *InputError.
+// DecodeJSON reads a JSON body into a structure. A member that the shape does not have is an error unless it is null: it
+// is a setting of a newer client that would have no effect. No body at all is an empty structure. The error is an
+// *InputError.
 func (c *Codec) DecodeJSON(body []byte, into any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
@@ -26,13 +28,15 @@ func (c *Codec) DecodeJSON(body []byte, into any) error {
 	if s.peek() != '{' {
 		return &InputError{Name: "body", Reason: "has to be a JSON object"}
 	}
-	return c.decodeJSON(s, reflect.ValueOf(into).Elem(), "body")
+	return c.decodeJSON(s, reflect.ValueOf(into).Elem())
 }
 
-func (c *Codec) decodeJSON(s *scanner, v reflect.Value, name string) error {
+// decodeJSON reads one value. Its errors have no name yet: the structures around it put theirs in front, so that names
+// cost nothing as long as all is well.
+func (c *Codec) decodeJSON(s *scanner, v reflect.Value) error {
 	first := s.peek()
 	mismatch := func(want string) error {
-		return &InputError{Name: name, Reason: fmt.Sprintf("%s can not be converted to %s", jsonKind(first), want)}
+		return &InputError{Reason: fmt.Sprintf("%s can not be converted to %s", jsonKind(first), want)}
 	}
 	switch c.kind {
 	case awsapi.Struct:
@@ -44,12 +48,12 @@ func (c *Codec) decodeJSON(s *scanner, v reflect.Value, name string) error {
 		if first != '[' {
 			return mismatch("a list")
 		}
-		return c.decodeJSONList(s, v, name)
+		return c.decodeJSONList(s, v)
 	case awsapi.Map:
 		if first != '{' {
 			return mismatch("a map")
 		}
-		return c.decodeJSONMap(s, v, name)
+		return c.decodeJSONMap(s, v)
 	case awsapi.String:
 		if first != '"' {
 			return mismatch("a String")
@@ -90,7 +94,7 @@ func (c *Codec) decodeJSON(s *scanner, v reflect.Value, name string) error {
 		}
 		raw, err := base64.StdEncoding.DecodeString(s.str())
 		if err != nil {
-			return &InputError{Name: name, Reason: "is not valid base64"}
+			return &InputError{Reason: "is not valid base64"}
 		}
 		v.SetBytes(raw)
 	case awsapi.Any:
@@ -101,17 +105,35 @@ func (c *Codec) decodeJSON(s *scanner, v reflect.Value, name string) error {
 
 func (c *Codec) decodeJSONStruct(s *scanner, v reflect.Value) error {
 	return s.object(func(key string) error {
-		i, known := c.byName[key]
-		if !known || s.peek() == 'n' {
+		if s.peek() == 'n' {
 			s.skip()
 			return nil
 		}
+		i, known := c.byName[key]
+		if !known {
+			return &InputError{Name: key, Reason: "is not known", Unknown: true}
+		}
 		m := &c.members[i]
-		return m.set(v.Field(i), func(field reflect.Value) error { return m.codec.decodeJSON(s, field, key) })
+		return inside(key, m.set(v.Field(i), func(field reflect.Value) error { return m.codec.decodeJSON(s, field) }))
 	})
 }
 
-func (c *Codec) decodeJSONList(s *scanner, v reflect.Value, name string) error {
+// inside puts the name of a structure's member in front of the name in an error.
+func inside(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var bad *InputError
+	if errors.As(err, &bad) {
+		if bad.Name != "" {
+			name += "." + bad.Name
+		}
+		bad.Name = name
+	}
+	return err
+}
+
+func (c *Codec) decodeJSONList(s *scanner, v reflect.Value) error {
 	list := reflect.MakeSlice(c.typ, 0, 4)
 	err := s.array(func() error {
 		if s.peek() == 'n' {
@@ -119,7 +141,7 @@ func (c *Codec) decodeJSONList(s *scanner, v reflect.Value, name string) error {
 			return nil
 		}
 		elem := reflect.New(c.elem.typ).Elem()
-		if err := c.elem.decodeJSON(s, elem, name); err != nil {
+		if err := c.elem.decodeJSON(s, elem); err != nil {
 			return err
 		}
 		list = reflect.Append(list, elem)
@@ -129,7 +151,7 @@ func (c *Codec) decodeJSONList(s *scanner, v reflect.Value, name string) error {
 	return err
 }
 
-func (c *Codec) decodeJSONMap(s *scanner, v reflect.Value, name string) error {
+func (c *Codec) decodeJSONMap(s *scanner, v reflect.Value) error {
 	m := reflect.MakeMap(c.typ)
 	err := s.object(func(key string) error {
 		if s.peek() == 'n' {
@@ -137,7 +159,7 @@ func (c *Codec) decodeJSONMap(s *scanner, v reflect.Value, name string) error {
 			return nil
 		}
 		elem := reflect.New(c.elem.typ).Elem()
-		if err := c.elem.decodeJSON(s, elem, name); err != nil {
+		if err := c.elem.decodeJSON(s, elem); err != nil {
 			return err
 		}
 		m.SetMapIndex(reflect.ValueOf(key), elem)
