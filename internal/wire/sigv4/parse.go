@@ -21,6 +21,8 @@ const (
 	timeFormat = "20060102T150405Z"
 	// maxExpires is the longest life of a presigned URL on AWS.
 	maxExpires = 7 * 24 * time.Hour
+	// defaultExpires is the life of one that states none.
+	defaultExpires = 15 * time.Minute
 	// skew is how far the client's clock may be off.
 	skew = 5 * time.Minute
 )
@@ -111,7 +113,7 @@ func parseHeader(value string, headers http.Header) (*Signature, error) {
 }
 
 func parseQuery(q url.Values, headers http.Header) (*Signature, error) {
-	for _, name := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date", "X-Amz-Expires"} {
+	for _, name := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"} {
 		if q.Get(name) == "" {
 			return nil, malformed("AWS query-string parameters must include '%s'.", name)
 		}
@@ -119,12 +121,16 @@ func parseQuery(q url.Values, headers http.Header) (*Signature, error) {
 	if q.Get("X-Amz-Algorithm") != algorithm {
 		return nil, malformed("Unsupported AWS 'algorithm': '%s'.", q.Get("X-Amz-Algorithm"))
 	}
-	seconds, err := strconv.Atoi(q.Get("X-Amz-Expires"))
-	if err != nil || seconds < 0 || seconds > int(maxExpires/time.Second) {
-		return nil, malformed("X-Amz-Expires must be a number of seconds of at most a week.")
+	expires := defaultExpires
+	if text := q.Get("X-Amz-Expires"); text != "" {
+		seconds, err := strconv.Atoi(text)
+		if err != nil || seconds < 0 || seconds > int(maxExpires/time.Second) {
+			return nil, malformed("X-Amz-Expires must be a number of seconds of at most a week.")
+		}
+		expires = time.Duration(seconds) * time.Second
 	}
 	s := Signature{
-		Presigned: true, Expires: time.Duration(seconds) * time.Second,
+		Presigned: true, Expires: expires,
 		Token: q.Get("X-Amz-Security-Token"), signature: q.Get("X-Amz-Signature"),
 	}
 	return s.finish(q.Get("X-Amz-Credential"), q.Get("X-Amz-SignedHeaders"), q.Get("X-Amz-Date"), headers)
