@@ -20,6 +20,13 @@ const (
 // maxManifest is the largest manifest that is taken, as the distribution specification advises.
 const maxManifest = 4 << 20
 
+// errNotJSON is what ECR says of a manifest that is no JSON.
+var errNotJSON = jsonError("Invalid JSON syntax")
+
+type jsonError string
+
+func (e jsonError) Error() string { return string(e) }
+
 // Descriptor names content by digest.
 type Descriptor struct {
 	MediaType    string            `json:"mediaType"`
@@ -58,11 +65,11 @@ func DecodeManifest(mediaType string, content []byte) (*Manifest, error) {
 		return nil, fmt.Errorf("manifest is larger than %d bytes", maxManifest)
 	}
 	if strings.HasPrefix(mediaType, mediaTypeSchema1Prefix) {
-		return nil, errors.New("Docker image manifest version 2, schema 1 is not supported")
+		return nil, errors.New("manifests of schema 1 are not supported")
 	}
 	var m Manifest
 	if err := json.Unmarshal(content, &m); err != nil {
-		return nil, errors.New("Invalid JSON syntax")
+		return nil, errNotJSON
 	}
 	if m.SchemaVersion != 2 {
 		return nil, fmt.Errorf("schemaVersion %d is not supported", m.SchemaVersion)
