@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -57,7 +58,10 @@ func (p *Process) Apply(ctx context.Context, r Rendered) (fresh bool, err error)
 	master := p.Running()
 	var running Info
 	if master != 0 {
-		running, err = p.Runtime().Info(ctx)
+		err := p.await(ctx, "haproxy does not answer", nil, func(ctx context.Context) (ok bool) {
+			running, err = p.Runtime().Info(ctx)
+			return err == nil && running.PID != 0
+		})
 		if err != nil { // a master without a worker that answers is of no use
 			if err := p.Stop(ctx); err != nil {
 				return false, err
@@ -116,14 +120,18 @@ func (p *Process) start(ctx context.Context, r Rendered) error {
 		return fmt.Errorf("open log: %w", err)
 	}
 	defer log.Close()
-	cmd := exec.Command(p.binary(), "-W", "-S", filepath.Join(p.Dir, masterFile)+",mode,600",
-		"-p", filepath.Join(p.Dir, pidFile), "-f", filepath.Join(p.Dir, configFile))
+	cmd := exec.Command(p.binary(), "-W", "-S", filepath.Join(p.Dir, masterFile)+",mode,600", "-f", filepath.Join(p.Dir, configFile))
 	cmd.Dir = p.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := netns.Do(p.Netns, cmd.Start); err != nil { // a child is born in the namespace of the thread that forks
 		return fmt.Errorf("start haproxy in %s: %w", p.Netns, err)
+	}
+	// The master keeps its id through reloads. HAProxy's own pid file is empty for a moment in each of them.
+	if err := os.WriteFile(filepath.Join(p.Dir, pidFile), []byte(strconv.Itoa(cmd.Process.Pid)), 0o644); err != nil {
+		_ = cmd.Process.Kill()
+		return fmt.Errorf("write pid: %w", err)
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }() // no zombie is left when it dies while we live
@@ -133,15 +141,18 @@ func (p *Process) start(ctx context.Context, r Rendered) error {
 // reload asks the master at its socket, not by SIGUSR2: a signal that comes while it still starts is lost. It returns
 // when the new worker answers and the old one no longer takes commands, so that none of them is given to the wrong one.
 func (p *Process) reload(ctx context.Context, old int, r Rendered) error {
-	if _, err := p.master().Command(ctx, "reload"); err != nil {
-		return fmt.Errorf("reload haproxy: %w", err)
+	err := p.await(ctx, "the master takes no command", nil, func(ctx context.Context) bool { // right after a reload it binds anew
+		_, err := p.master().Command(ctx, "reload")
+		return err == nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := p.awaitStructure(ctx, r.Structure, nil); err != nil {
 		return err
 	}
-	return p.await(ctx, "the old worker still takes commands", nil, func(ctx context.Context) bool {
-		out, err := p.master().Command(ctx, fmt.Sprintf("@!%d show info", old))
-		return err == nil && (!strings.Contains(out, "Pid: ") || strings.Contains(out, "Stopping: 1"))
+	return p.await(ctx, "the old worker still takes commands", nil, func(context.Context) bool {
+		return !listens(old, p.StatsSocket())
 	})
 }
 
@@ -175,17 +186,35 @@ func (p *Process) await(ctx context.Context, otherwise string, exited <-chan err
 }
 
 // Running returns the process id of the master, 0 if it does not run. A foreign process that got the id later is told
-// apart by its command line.
+// apart by its command line; a master whose id was never written, because its starter died, is found by it.
 func (p *Process) Running() int {
 	data, err := os.ReadFile(filepath.Join(p.Dir, pidFile))
+	if err == nil {
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(data))); err == nil && pid > 1 && p.owns(pid) {
+			return pid
+		}
+	}
+	pids := p.Processes()
+	for _, pid := range pids {
+		if !slices.Contains(pids, parent(pid)) {
+			return pid
+		}
+	}
+	return 0
+}
+
+// parent returns the parent of a process, 0 if it is gone.
+func parent(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil || pid <= 1 || !p.owns(pid) {
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // the name before may hold spaces
+	if len(fields) < 2 {
 		return 0
 	}
-	return pid
+	ppid, _ := strconv.Atoi(fields[1])
+	return ppid
 }
 
 func (p *Process) owns(pid int) bool {
