@@ -34,6 +34,9 @@ type TaskDefinition struct {
 	PIDMode          string                `json:"pidMode,omitempty"`
 	Volumes          []Volume              `json:"volumes,omitempty"`
 	Containers       []ContainerDefinition `json:"containers"`
+	// Registered is the registration as it was sent (JSON of the API's input). Clients compare what they read with
+	// what they sent, member by member, so the API answers from it; everything else reads the fields above.
+	Registered []byte `json:"registered,omitempty"`
 }
 
 // TaskDefinitionKey returns the key of a revision.
