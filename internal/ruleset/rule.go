@@ -54,7 +54,7 @@ type Rule struct {
 	Because []string
 }
 
-// Match is one condition: [In], [Is], [Within] or [State].
+// Match is one condition: [In], [Is], [Within], [Family] or [State].
 type Match interface {
 	fmt.Stringer
 	isMatch()
@@ -79,6 +79,9 @@ type Within struct {
 	Field  Field
 	Prefix netip.Prefix
 }
+
+// Family matches all packets of IPv4, or of IPv6.
+type Family struct{ V6 bool }
 
 // State matches packets by the state of their flow.
 type State struct{ Mask ConnState }
@@ -153,6 +156,7 @@ type Reset struct{}
 func (In) isMatch()     {}
 func (Is) isMatch()     {}
 func (Within) isMatch() {}
+func (Family) isMatch() {}
 func (State) isMatch()  {}
 
 func (Verdict) isAction()   {}
@@ -191,6 +195,14 @@ func (m Is) String() string {
 
 // String returns the match as nft reads it.
 func (m Within) String() string { return m.Field.String() + " " + m.Prefix.String() }
+
+// String returns the match as nft reads it.
+func (m Family) String() string {
+	if m.V6 {
+		return "meta nfproto ipv6"
+	}
+	return "meta nfproto ipv4"
+}
 
 // String returns the match as nft reads it.
 func (m State) String() string {

@@ -44,6 +44,12 @@ func (g *generator) match(m ruleset.Match) {
 		}
 	case ruleset.Within:
 		g.within(m)
+	case ruleset.Family:
+		family := unix.NFPROTO_IPV4
+		if m.V6 {
+			family = unix.NFPROTO_IPV6
+		}
+		g.need(&g.nfproto, family, unix.NFT_META_NFPROTO)
 	case ruleset.State:
 		g.expr("ct", func() {
 			g.be32(unix.NFTA_CT_KEY, unix.NFT_CT_STATE)

@@ -48,6 +48,8 @@ func everything() *ruleset.Table {
 		{Matches: []ruleset.Match{ruleset.In{Fields: []ruleset.Field{ruleset.DAddr6, ruleset.L4Proto, ruleset.DPort}, Set: "ports6"}}, Actions: accept},
 		{Matches: []ruleset.Match{ruleset.In{Fields: []ruleset.Field{ruleset.SAddr4, ruleset.FieldICMPType, ruleset.FieldICMPCode}, Set: "icmp4"}}, Actions: accept},
 		{Matches: []ruleset.Match{ruleset.In{Fields: []ruleset.Field{ruleset.SAddr4}, Set: "addrs"}, ruleset.In{Fields: []ruleset.Field{ruleset.L4Proto, ruleset.DPort}, Set: "pp"}}, Actions: accept},
+		{Matches: []ruleset.Match{ruleset.Family{}}, Actions: []ruleset.Action{ruleset.Verdict{Kind: ruleset.Return}}},
+		{Matches: []ruleset.Match{ruleset.Family{V6: true}}, Actions: []ruleset.Action{ruleset.Verdict{Kind: ruleset.Return}}},
 		{Actions: []ruleset.Action{ruleset.Verdict{Kind: ruleset.Goto, Chain: "end"}}},
 	}
 	return &ruleset.Table{
