@@ -33,12 +33,8 @@ func generatePackage(service string, model *Model, operations []string) (map[str
 	if err != nil {
 		return nil, err
 	}
-	enums, err := s.renderEnums()
-	if err != nil {
-		return nil, err
-	}
 	parts := []struct{ name, body string }{
-		{"types.go", s.renderTypes()}, {"enums.go", enums}, {"ops.go", s.renderAPI(service)},
+		{"types.go", s.renderTypes()}, {"enums.go", s.renderEnums()}, {"ops.go", s.renderAPI(service)},
 		{"shapes.go", s.renderShapes()}, {"errors.go", s.renderErrors()},
 	}
 	files := map[string][]byte{}

@@ -102,7 +102,7 @@ func (s *selection) describe(name string) string {
 	return "is the structure of that name in the API model"
 }
 
-func (s *selection) renderEnums() (string, error) {
+func (s *selection) renderEnums() string {
 	var b strings.Builder
 	taken := map[string]string{}
 	for _, name := range s.names {
@@ -124,5 +124,5 @@ func (s *selection) renderEnums() (string, error) {
 		}
 		b.WriteString(")\n\n")
 	}
-	return b.String(), nil
+	return b.String()
 }
