@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Sizes of a request as an ALB limits them: 16 KiB for the request line, 64 KiB for all headers. HAProxy keeps a request's
+// Sizes of a request as an ALB limits them: 16 KiB for the URL, 64 KiB for the whole head. HAProxy keeps a request's
 // head in one buffer, with room to rewrite.
 const (
 	maxURL       = 16 << 10
@@ -95,7 +95,7 @@ func writeGlobal(w *writer, c Config, structure string) {
 		w.line("maxconn %d", c.MaxConn)
 	}
 	w.line("hard-stop-after %ds", int(reloadGrace.Seconds()))
-	w.line("tune.bufsize %d", maxHeaders+maxURL+rewriteSpace)
+	w.line("tune.bufsize %d", maxHeaders+rewriteSpace)
 	w.line("tune.maxrewrite %d", rewriteSpace)
 	w.line("tune.http.maxhdr %d", maxHeader)
 	for _, h := range []string{"Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Amzn-Trace-Id", "Connection", "Upgrade"} {
