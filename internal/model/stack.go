@@ -60,8 +60,9 @@ type StackResource struct {
 	Lists map[string][]string `json:"lists,omitempty"`
 	// Step is what is under way (CREATE, REPLACE, UPDATE, DELETE), Pending the properties that it applies: what a runner
 	// that starts again needs to go on instead of making things twice.
-	Step    string `json:"step,omitempty"`
-	Pending string `json:"pending,omitempty"`
+	Step        string `json:"step,omitempty"`
+	OperationID string `json:"operationId,omitempty"` // of the stack operation that began the step
+	Pending     string `json:"pending,omitempty"`
 	// Previous is the resource before the running update, Obsolete what was replaced and waits for the cleanup.
 	Previous            *StackResourceVersion  `json:"previous,omitempty"`
 	Obsolete            []StackResourceVersion `json:"obsolete,omitempty"`
