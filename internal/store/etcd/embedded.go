@@ -35,7 +35,10 @@ type EmbeddedConfig struct {
 	Dir string // made if missing; exactly one process may use it at a time
 	// Socket is a path to listen on, for etcdctl; none if empty. The store does not need it.
 	Socket string
-	Log    *slog.Logger
+	// KeepRevisions is how much history is kept for watchers that are behind, 10,000 if not set. It is dropped when
+	// twice as much has come together.
+	KeepRevisions int64
+	Log           *slog.Logger
 }
 
 // Embedded starts an etcd in this process and returns a back end on it.
@@ -107,6 +110,9 @@ func Embedded(ctx context.Context, cfg EmbeddedConfig) (*Backend, error) {
 	}
 	cli := v3client.New(e.Server)
 	b := newBackend(cli, log, store.Limits{Ops: maxOps, Bytes: maxCommitBytes})
+	if cfg.KeepRevisions > 0 {
+		b.keep = cfg.KeepRevisions
+	}
 	b.close = func() {
 		_ = cli.Close()
 		e.Close()

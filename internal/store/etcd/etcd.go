@@ -27,10 +27,8 @@ const (
 	dataPrefix = root + "data/" // what store reads and writes
 	leadPrefix = root + "lead/" // elections
 
-	loadPage = 1000
-	// History is kept for watchers that are a little behind. Compaction runs when this much more has come together.
-	keepRevisions    = 10_000
-	compactRevisions = 10_000
+	loadPage      = 1000
+	keepRevisions = 10_000
 )
 
 // Backend is a store.Backend over etcd. Close it after the DBs that use it.
@@ -38,7 +36,8 @@ type Backend struct {
 	cli    *clientv3.Client
 	log    *slog.Logger
 	limits store.Limits
-	shared bool // other processes write, too
+	shared bool  // other processes write, too
+	keep   int64 // revisions that a compaction leaves
 	close  func()
 
 	mu        sync.Mutex
@@ -93,7 +92,7 @@ func Connect(ctx context.Context, cfg ClusterConfig) (*Backend, error) {
 }
 
 func newBackend(cli *clientv3.Client, log *slog.Logger, limits store.Limits) *Backend {
-	return &Backend{cli: cli, log: log, limits: limits, seats: map[string]chan struct{}{}}
+	return &Backend{cli: cli, log: log, limits: limits, keep: keepRevisions, seats: map[string]chan struct{}{}}
 }
 
 // Close ends the connection, and the embedded etcd.
@@ -178,15 +177,15 @@ func (b *Backend) compact(rev int64) {
 	if b.compacted == 0 {
 		b.compacted = rev // since this process has started
 	}
-	if rev-b.compacted < keepRevisions+compactRevisions {
+	if rev-b.compacted < 2*b.keep {
 		return
 	}
-	b.compacted = rev - keepRevisions
+	b.compacted = rev - b.keep
 	b.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := b.Compact(ctx, rev-keepRevisions); err != nil {
-			b.log.Warn("compact etcd", "revision", rev-keepRevisions, "error", err)
+		if err := b.Compact(ctx, rev-b.keep); err != nil {
+			b.log.Warn("compact etcd", "revision", rev-b.keep, "error", err)
 		}
 	})
 }
