@@ -13,11 +13,11 @@ const keepDeleted = time.Hour
 type step int
 
 const (
-	wait    step = iota // for node, or for nothing at all
-	open                // it works: say available
-	refuse              // it can never work: say failed, give its address and interface back
-	close               // node has taken it down: say deleted, give its address and interface back
-	forget              // it was deleted long enough ago
+	wait   step = iota // for node, or for nothing at all
+	open               // it works: say available
+	refuse             // it can never work: say failed, give its address and interface back
+	close              // node has taken it down: say deleted, give its address and interface back
+	forget             // it was deleted long enough ago
 )
 
 // planNat returns the next step for a NAT gateway. hasInternet reports that its VPC has an internet gateway.
