@@ -86,6 +86,7 @@ type Task struct {
 	Desired        string            `json:"desired"`
 	State          TaskState         `json:"state"`
 	DeactivateDone bool              `json:"deactivateDone,omitempty"` // control: targets are drained, the node may stop it
+	Counted        bool              `json:"counted,omitempty"`        // control: its failure is in its deployment's count
 	StopCode       string            `json:"stopCode,omitempty"`
 	StoppedReason  string            `json:"stoppedReason,omitempty"`
 	Health         string            `json:"health"`
