@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +39,11 @@ func do(t testing.TB, r *http.Request) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return drain(t, resp)
+}
+
+func drain(t testing.TB, resp *http.Response) (int, string) {
+	t.Helper()
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -44,3 +51,7 @@ func do(t testing.TB, r *http.Request) (int, string) {
 	}
 	return resp.StatusCode, string(body)
 }
+
+func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
+
+func newDiscard() *slog.Logger { return slog.New(slog.DiscardHandler) }
