@@ -208,7 +208,8 @@ func (db *DB) WaitRevision(ctx context.Context, rev int64) error {
 }
 
 // Lead waits until this process leads under that name and calls fn with a context that ends when it no longer does.
-// It returns when fn has returned, or with ctx's error. An Update under fn's context fails once the leadership is lost.
+// It returns nil when fn has returned (call it again to lead again), or ctx's error. An Update under fn's context fails
+// once the leadership is lost, even before this process has noticed.
 func (db *DB) Lead(ctx context.Context, name string, fn func(ctx context.Context)) error {
 	return db.backend.Lead(ctx, name, fn)
 }

@@ -12,10 +12,13 @@ import (
 
 	"github.com/neargate/neargate/internal/fault"
 	"github.com/neargate/neargate/internal/model"
+	"github.com/neargate/neargate/internal/reconcile"
 	"github.com/neargate/neargate/internal/store"
 	"github.com/neargate/neargate/internal/store/mem"
 	"github.com/neargate/neargate/internal/store/storetest"
 )
+
+var _ reconcile.Source[string] = (*store.Changes)(nil)
 
 func put[T any](t testing.TB, db *store.DB, table *store.Table[T], recs ...*T) {
 	t.Helper()

@@ -101,6 +101,15 @@ func (t *Table[T]) ListAfter(r Reader, id string) iter.Seq[*T] {
 	return t.seq(r.tab(t.def).recs, id)
 }
 
+// IDs returns the IDs of all records in order.
+func (t *Table[T]) IDs(r Reader) iter.Seq[string] {
+	r.note(dep{def: t.def, kind: listDep})
+	root := r.tab(t.def).recs
+	return func(yield func(string) bool) {
+		root.each("", func(id string, _ *entry) bool { return yield(id) })
+	}
+}
+
 // Len returns the number of records.
 func (t *Table[T]) Len(r Reader) int {
 	r.note(dep{def: t.def, kind: listDep})

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
@@ -20,8 +21,8 @@ import (
 // Limits of the embedded etcd. One commit stays well below what one request may hold.
 const (
 	maxOps          = 8192
-	maxRequestBytes = 16 << 20
-	maxCommitBytes  = 8 << 20
+	maxRequestBytes = 10 << 20
+	maxCommitBytes  = 6 << 20
 	quotaBytes      = 8 << 30
 
 	// maxSocketPath is what fits into sockaddr_un.
@@ -53,7 +54,8 @@ func Embedded(ctx context.Context, cfg EmbeddedConfig) (*Backend, error) {
 	ec := embed.NewConfig()
 	ec.Name = "neargate"
 	ec.Dir = cfg.Dir
-	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(&slogCore{log: log}))
+	closing := new(atomic.Bool)
+	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(&slogCore{log: log, closing: closing}))
 
 	// A single member has nobody to talk to. Its advertised name is only ever compared with itself, so it is fixed: the
 	// data directory can be moved.
@@ -114,6 +116,7 @@ func Embedded(ctx context.Context, cfg EmbeddedConfig) (*Backend, error) {
 		b.keep = cfg.KeepRevisions
 	}
 	b.close = func() {
+		closing.Store(true)
 		_ = cli.Close()
 		e.Close()
 	}

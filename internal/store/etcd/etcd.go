@@ -12,9 +12,9 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -63,6 +63,7 @@ func Connect(ctx context.Context, cfg ClusterConfig) (*Backend, error) {
 	if log == nil {
 		log = slog.Default()
 	}
+	closing := new(atomic.Bool)
 	cli, err := clientv3.New(clientv3.Config{
 		Endpoints:            cfg.Endpoints,
 		TLS:                  cfg.TLS,
@@ -72,7 +73,7 @@ func Connect(ctx context.Context, cfg ClusterConfig) (*Backend, error) {
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 5 * time.Second,
 		MaxCallSendMsgSize:   16 << 20,
-		Logger:               zap.New(&slogCore{log: log}),
+		Logger:               zap.New(&slogCore{log: log, closing: closing}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd %s: %w", strings.Join(cfg.Endpoints, ","), err)
@@ -87,7 +88,10 @@ func Connect(ctx context.Context, cfg ClusterConfig) (*Backend, error) {
 	}
 	b := newBackend(cli, log, store.Limits{Ops: ops, Bytes: 1 << 20})
 	b.shared = true
-	b.close = func() { _ = cli.Close() }
+	b.close = func() {
+		closing.Store(true)
+		_ = cli.Close()
+	}
 	return b, nil
 }
 
@@ -238,12 +242,10 @@ func (b *Backend) Watch(ctx context.Context, after int64, deliver func([]store.E
 
 // Size returns the size of the database file and how much of it is in use.
 func (b *Backend) Size(ctx context.Context) (file, used int64, err error) {
-	var resp *pb.StatusResponse
-	r, err := b.cli.Status(ctx, b.endpoint())
+	resp, err := b.cli.Status(ctx, b.endpoint())
 	if err != nil {
 		return 0, 0, fmt.Errorf("etcd status: %w", err)
 	}
-	resp = (*pb.StatusResponse)(r)
 	return resp.DbSize, resp.DbSizeInUse, nil
 }
 

@@ -1,6 +1,7 @@
 package etcd_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"path/filepath"
@@ -101,5 +102,27 @@ func TestClusterThatDoesNotAnswer(t *testing.T) {
 	_, err := etcd.Connect(ctx, etcd.ClusterConfig{Endpoints: []string{"unix://" + filepath.Join(t.TempDir(), "none")}, Log: quiet})
 	if err == nil || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestSizeIsKnown(t *testing.T) {
+	file, used, err := embedded(t, etcd.EmbeddedConfig{}).Size(t.Context())
+	if err != nil || file <= 0 || used <= 0 || used > file {
+		t.Errorf("file %d, used %d, %v", file, used, err)
+	}
+}
+
+func TestCleanStartAndStopLogNothing(t *testing.T) {
+	var out bytes.Buffer
+	dir := t.TempDir()
+	b, err := etcd.Embedded(t.Context(), etcd.EmbeddedConfig{
+		Dir: filepath.Join(dir, "etcd"), Socket: filepath.Join(dir, "s"), Log: slog.New(slog.NewTextHandler(&out, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if out.Len() > 0 {
+		t.Errorf("log:\n%s", out.String())
 	}
 }
