@@ -22,7 +22,7 @@ type Catalog interface {
 	// PutImage records an image and, unless tag is empty, moves the tag to it; an image that is there keeps its tags and the time of its push.
 	// A tag that may not move is [ImmutableTag].
 	PutImage(ctx context.Context, img *model.Image, tag string) error
-	// DeleteImage removes an image and its tags, or returns [NoImage].
+	// DeleteImage removes an image and its tags, or returns [NoImage]; an image that an index names is a fault.InUse about "image".
 	DeleteImage(ctx context.Context, repo string, d Digest) error
 	// Untag removes a tag, or returns [NoImage]; an image without tags stays.
 	Untag(ctx context.Context, repo, tag string) error

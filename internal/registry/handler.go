@@ -166,6 +166,7 @@ var faultCodes = []struct {
 	{fault.NotFound, "image", http.StatusNotFound, "MANIFEST_UNKNOWN"},
 	{fault.NotFound, "layer", http.StatusNotFound, "MANIFEST_BLOB_UNKNOWN"},
 	{fault.NotFound, "referenced image", http.StatusNotFound, "MANIFEST_BLOB_UNKNOWN"},
+	{fault.InUse, "image", http.StatusConflict, "DENIED"},
 	{fault.Exists, "tag", http.StatusBadRequest, "TAG_INVALID"},
 	{fault.Invalid, "tag", http.StatusBadRequest, "TAG_INVALID"},
 	{fault.Invalid, "digest", http.StatusBadRequest, "DIGEST_INVALID"},

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/neargate/neargate/internal/fault"
 	"github.com/neargate/neargate/internal/model"
 	"github.com/neargate/neargate/internal/store"
 )
@@ -92,6 +93,11 @@ func (c *Records) DeleteImage(ctx context.Context, repo string, d Digest) error 
 		key := model.ImageKey(repo, d.String())
 		if !c.Tables.Images.Has(tx, key) {
 			return NoImage(d.String())
+		}
+		for other := range c.Tables.Images.By(tx, "blob", d.String()) {
+			if other.Repository == repo && slices.Contains(other.Manifests, d.String()) {
+				return fault.New(fault.InUse, "image", d.String(), "Requested image referenced by manifest list: [%s]", other.Digest)
+			}
 		}
 		c.Tables.Images.Delete(tx, key)
 		return nil
