@@ -47,7 +47,9 @@ func AttributeValue(set map[string]string, key string) string {
 }
 
 // AttributeIsTrue reports whether an attribute is "true".
-func AttributeIsTrue(set map[string]string, key string) bool { return AttributeValue(set, key) == "true" }
+func AttributeIsTrue(set map[string]string, key string) bool {
+	return AttributeValue(set, key) == "true"
+}
 
 // AttributeInt returns an attribute that is a number.
 func AttributeInt(set map[string]string, key string) int {

@@ -33,8 +33,9 @@ type Service struct {
 	CreatedBy          string                     `json:"createdBy,omitempty"`
 	ClientToken        string                     `json:"clientToken,omitempty"`
 	LoadBalancers      []ServiceLoadBalancer      `json:"loadBalancers,omitempty"`
-	Deployments        []Deployment               `json:"deployments"`      // the first is PRIMARY
-	Events             []ServiceEvent             `json:"events,omitempty"` // newest first, at most 100
+	Deployments        []Deployment               `json:"deployments"`           // the first is PRIMARY
+	Events             []ServiceEvent             `json:"events,omitempty"`      // newest first, at most 100
+	Rebalancing        bool                       `json:"rebalancing,omitempty"` // one task more than desired runs, to even out the zones
 	DeletedAt          time.Time                  `json:"deletedAt"`
 	SteadyAt           time.Time                  `json:"steadyAt"` // when "has reached a steady state" was said last; zero when not steady
 }

@@ -66,6 +66,7 @@ type StackResource struct {
 	// Previous is the resource before the running update, Obsolete what was replaced and waits for the cleanup.
 	Previous            *StackResourceVersion  `json:"previous,omitempty"`
 	Obsolete            []StackResourceVersion `json:"obsolete,omitempty"`
+	Tags                Tags                   `json:"tags,omitempty"`  // of the stack, as last put on it
 	Needs               []string               `json:"needs,omitempty"` // logical IDs that it was made after
 	Metadata            string                 `json:"metadata,omitempty"`
 	DeletionPolicy      string                 `json:"deletionPolicy,omitempty"`

@@ -91,12 +91,13 @@ func (g *Gateways) release(tx *store.Txn, nat *model.NatGateway) {
 
 // Sources returns what Reconcile has to look at: NAT gateways that change, and those of VPCs whose internet gateway does.
 func (g *Gateways) Sources(ctx context.Context) []reconcile.Source[string] {
-	ofVPC := g.tables.InternetGateways.ChangesBy(ctx, func(igw *model.InternetGateway) []string {
-		var ids []string
-		for nat := range g.tables.NatGateways.By(g.db.View(), "vpc", igw.VPCID) {
+	ofVPC := func(vpc string) (ids []string) {
+		for nat := range g.tables.NatGateways.By(g.db.View(), "vpc", vpc) {
 			ids = append(ids, nat.ID)
 		}
 		return ids
-	})
-	return []reconcile.Source[string]{g.tables.NatGateways.Changes(ctx), ofVPC}
+	}
+	return []reconcile.Source[string]{
+		g.tables.NatGateways.Changes(ctx), reconcile.Map(g.tables.InternetGateways.ChangesByIndex(ctx, "vpc"), ofVPC),
+	}
 }
