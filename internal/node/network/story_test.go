@@ -1,0 +1,260 @@
+package network
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/neargate/neargate/internal/model"
+)
+
+func TestSecurityGroupReference(t *testing.T) {
+	w := newWorld(t)
+	v := w.vpc("10.0.0.0/16")
+	front := w.group(v, egressAll())
+	back := w.group(v, egressAll(), ingressTCP(80, front))
+	client, server, stranger := w.task(v, 0, front), w.task(v, 1, back), w.task(v, 0, back)
+	server.serve(80)
+	server.serve(81)
+	client.serve(80)
+	if from := client.reaches(server.ip, 80); from != client.ip {
+		t.Errorf("seen from %s", from)
+	}
+	client.fails(server.ip, 81)   // port
+	stranger.fails(server.ip, 80) // not a member
+	server.fails(client.ip, 80)   // direction
+	// The same from a member that joins later.
+	w.task(v, 1, front, back).reaches(server.ip, 80)
+	drops, err := w.net.Drops(v.VPC.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if drops[server.eni.ID]["ingress"] == 0 || drops[client.eni.ID]["ingress"] == 0 {
+		t.Errorf("drops: %v", drops)
+	}
+}
+
+func TestEgressGate(t *testing.T) {
+	w := newWorld(t)
+	v := w.vpc("10.0.0.0/16")
+	open := w.group(v, ingressTCP(80, "0.0.0.0/0"), egressAll())
+	narrow := w.group(v, model.SecurityGroupRule{Egress: true, Protocol: model.ProtoTCP, From: 80, To: 80, CIDR: netip.MustParsePrefix("10.0.1.0/24")})
+	client, near, far := w.task(v, 0, narrow), w.task(v, 0, open), w.task(v, 1, open)
+	near.serve(80)
+	far.serve(80)
+	client.reaches(far.ip, 80)
+	client.fails(near.ip, 80)
+}
+
+func TestOverlappingVPCsAreApart(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.vpc("10.0.0.0/16"), w.vpc("10.0.0.0/16")
+	ga := w.group(a, egressAll(), ingressTCP(80, "0.0.0.0/0"))
+	gb := w.group(b, egressAll(), ingressTCP(80, "0.0.0.0/0"))
+	inA, alsoA, inB := w.task(a, 0, ga), w.task(a, 0, ga), w.task(b, 0, gb)
+	alsoA.serve(80)
+	inB.serve(80)
+	inA.reaches(alsoA.ip, 80)
+	inA.fails(inB.ip, 80)
+	inB.fails(alsoA.ip, 80)
+	// Through their public addresses they meet, as on AWS.
+	public := w.publish(b, inB)
+	w.publish(a, inA)
+	inA.reaches(public, 80)
+}
+
+func TestRevokedRule(t *testing.T) {
+	w := newWorld(t)
+	v := w.vpc("10.0.0.0/16")
+	front := w.group(v, egressAll())
+	back := w.group(v, egressAll(), ingressTCP(80, front))
+	client, server := w.task(v, 0, front), w.task(v, 1, back)
+	server.serve(80)
+	c, _, err := client.dial(server.ip, 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	rule := v.Rules[len(v.Rules)-1]
+	w.change(v, func() {
+		v.Rules = slices.DeleteFunc(slices.Clone(v.Rules), func(r *model.SecurityGroupRule) bool { return r == rule })
+	})
+	client.fails(server.ip, 80)
+	if !echo(c, ample) {
+		t.Error("the established, tracked connection was cut")
+	}
+	w.change(v, func() { v.Rules = append(v.Rules, rule) })
+	client.reaches(server.ip, 80)
+	if !echo(c, ample) {
+		t.Error("the established connection was cut by authorising again")
+	}
+}
+
+func TestRevokedUntrackedRule(t *testing.T) {
+	w := newWorld(t)
+	v := w.vpc("10.0.0.0/16")
+	front := w.group(v, egressAll())
+	back := w.group(v, egressAll(), ingressTCP(80, "0.0.0.0/0"), ingressTCP(81, "0.0.0.0/0"))
+	client, server := w.task(v, 0, front), w.task(v, 1, back)
+	server.serve(80)
+	server.serve(81)
+	cut, _, err := client.dial(server.ip, 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cut.Close()
+	kept, _, err := client.dial(server.ip, 81)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	rule := v.Rules[len(v.Rules)-2]
+	w.change(v, func() {
+		v.Rules = slices.DeleteFunc(slices.Clone(v.Rules), func(r *model.SecurityGroupRule) bool { return r == rule })
+	})
+	if echo(cut, patience) {
+		t.Error("the untracked connection goes on")
+	}
+	if !echo(kept, ample) {
+		t.Error("another connection was cut")
+	}
+}
+
+func TestPrivateSubnetWithoutNat(t *testing.T) {
+	w := newWorld(t)
+	v := w.vpc("10.0.0.0/16")
+	g := w.group(v, egressAll())
+	task := w.task(v, 1, g)
+	w.outside().serveAt("198.19.0.10:443")
+	task.fails(service, 443)
+	// A public address does not help without a route.
+	w.publish(v, task)
+	task.fails(service, 443)
+}
+
+func TestNatGateway(t *testing.T) {
+	w := newWorld(t)
+	v := w.vpc("10.0.0.0/16")
+	g := w.group(v, egressAll())
+	one, two := w.task(v, 1, g), w.task(v, 1, g)
+	gateway := w.natGateway(v)
+	w.outside().serveAt("198.19.0.10:443")
+	for _, task := range []*host{one, two} {
+		if from := task.reaches(service, 443); from != gateway.PublicIP {
+			t.Errorf("seen from %s, want %s", from, gateway.PublicIP)
+		}
+	}
+	// Both from the same port at the same time.
+	for _, task := range []*host{one, two} {
+		c, err := dialFrom(w, task, netip.AddrPortFrom(task.ip, 40000), netip.AddrPortFrom(service, 443))
+		if err != nil {
+			t.Fatalf("from port 40000 of %s: %v", task.ip, err)
+		}
+		defer c.Close()
+	}
+	// Nothing gets in through it, and it answers nobody.
+	w.outside().fails(gateway.PublicIP, 80)
+	one.fails(gateway.PrivateIP, 80)
+	// Deleted: nothing passes, and nothing is left.
+	w.change(v, func() {
+		edited := *v.NatGateways[0]
+		edited.State = model.NatDeleting
+		v.NatGateways[0] = &edited
+	})
+	one.fails(service, 443)
+	if g := v.NatGateways[0]; g.Installed {
+		t.Error("still noted as installed")
+	}
+}
+
+func TestInternetGateway(t *testing.T) {
+	w := newWorld(t)
+	v := w.vpc("10.0.0.0/16")
+	g := w.group(v, egressAll(), ingressTCP(80, "0.0.0.0/0"))
+	public, bare := w.task(v, 0, g), w.task(v, 0, g)
+	out := w.outside()
+	out.serveAt("198.19.0.10:443")
+	public.serve(80)
+	bare.serve(80)
+	address := w.publish(v, public)
+	if from := public.reaches(service, 443); from != address {
+		t.Errorf("seen from %s, want %s", from, address)
+	}
+	bare.fails(service, 443)
+	if from := out.reaches(address, 80); from != model.OutsideClient {
+		t.Errorf("client seen as %s", from)
+	}
+	out.fails(address, 81)
+	// Hairpin: by its own public address, and a neighbour by it.
+	if from := public.reaches(address, 80); from != address {
+		t.Errorf("hairpin seen from %s", from)
+	}
+	neighbour := w.publish(v, bare)
+	if from := public.reaches(neighbour, 80); from != address {
+		t.Errorf("neighbour sees %s", from)
+	}
+	// The address is taken away: established connections end too.
+	c, _, err := out.dial(address, 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	w.change(v, func() {
+		edited := *public.eni
+		edited.AutoPublicIP = netip.Addr{}
+		v.Interfaces[slices.Index(v.Interfaces, public.eni)] = &edited
+		public.eni = &edited
+	})
+	out.fails(address, 80)
+	if echo(c, patience) {
+		t.Error("a connection survived the loss of the address")
+	}
+	// The gateway is detached.
+	w.change(v, func() { v.Gateway = nil })
+	out.fails(neighbour, 80)
+	bare.fails(service, 443)
+}
+
+func TestRestartAdopts(t *testing.T) {
+	w := newWorld(t)
+	v := w.vpc("10.0.0.0/16")
+	g := w.group(v, egressAll(), ingressTCP(80, "0.0.0.0/0"))
+	a, b := w.task(v, 0, g), w.task(v, 1, g)
+	b.serve(80)
+	address := w.publish(v, a)
+	gateway := w.natGateway(v)
+	out := w.outside()
+	out.serveAt("198.19.0.10:443")
+	a.serve(80)
+	inside, _, err := a.dial(b.ip, 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inside.Close()
+	natted, _, err := b.dial(service, 443)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer natted.Close()
+	incoming, _, err := out.dial(address, 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer incoming.Close()
+	for range 2 {
+		w.net.Close()
+		w.net = New(Config{Source: w, Services: []netip.Addr{service}})
+		w.sync(v)
+		if !echo(inside, ample) || !echo(natted, ample) || !echo(incoming, ample) {
+			t.Fatal("a connection did not survive the restart")
+		}
+		a.reaches(b.ip, 80)
+		if from := b.reaches(service, 443); from != gateway.PublicIP {
+			t.Errorf("seen from %s", from)
+		}
+		out.reaches(address, 80)
+		if err := w.net.AttachENI(w.ctx, a.eni); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

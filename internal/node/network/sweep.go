@@ -1,0 +1,75 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/neargate/neargate/internal/linux/netns"
+	"github.com/neargate/neargate/internal/model"
+)
+
+// Sweep removes the namespaces of VPCs and NAT gateways that have no record any more. Namespaces of tasks and load
+// balancers belong to those who run processes in them. It is called only when all records have been looked at.
+func (n *Network) Sweep(ctx context.Context) error {
+	names, err := netns.List(model.NetnsPrefix)
+	if err != nil {
+		return err
+	}
+	vpcs := map[string]bool{}
+	nats := map[string]bool{}
+	for _, id := range n.cfg.Source.VPCs() {
+		vpcs[id] = true
+		in, _, ok := n.cfg.Source.VPC(id)
+		if !ok {
+			continue
+		}
+		for _, g := range in.NatGateways {
+			if g.State == model.NatPending || g.State == model.NatAvailable || g.State == model.NatDeleting {
+				nats[g.ID] = true
+			}
+		}
+	}
+	var errs []error
+	for _, name := range names {
+		kind, id, ok := model.ParseNetns(name)
+		switch {
+		case ok && kind == "vpc" && !vpcs[id]:
+			if _, err := n.Reconcile(ctx, id); err != nil {
+				errs = append(errs, err)
+			}
+		case ok && kind == "nat" && !nats[id]:
+			if err := netns.Delete(name); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("sweep namespaces: %w", err)
+	}
+	return nil
+}
+
+// Remove takes away everything that this package may have made on this host, without looking at records: for
+// `neargate cleanup`. It returns the names of the namespaces that it removed.
+func Remove(kinds ...string) ([]string, error) {
+	names, err := netns.List(model.NetnsPrefix)
+	if err != nil {
+		return nil, err
+	}
+	var removed []string
+	var errs []error
+	for _, name := range names {
+		kind, _, ok := model.ParseNetns(name)
+		if !ok || len(kinds) > 0 && !strings.Contains(" "+strings.Join(kinds, " ")+" ", " "+kind+" ") {
+			continue
+		}
+		if err := netns.Delete(name); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		removed = append(removed, name)
+	}
+	return removed, errors.Join(errs...)
+}

@@ -1,0 +1,336 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/neargate/neargate/internal/fabric"
+	fabricedge "github.com/neargate/neargate/internal/fabric/edge"
+	"github.com/neargate/neargate/internal/linux/conntrack"
+	"github.com/neargate/neargate/internal/linux/link"
+	"github.com/neargate/neargate/internal/linux/netns"
+	"github.com/neargate/neargate/internal/linux/nft"
+	"github.com/neargate/neargate/internal/linux/route"
+	"github.com/neargate/neargate/internal/linux/sysctl"
+	"github.com/neargate/neargate/internal/model"
+	"github.com/neargate/neargate/internal/ruleset"
+)
+
+// vpc is what is known of one VPC's namespace. Its fields are guarded by mu.
+type vpc struct {
+	n  *Network
+	id string
+
+	mu       sync.Mutex
+	ns       *netns.Namespace // nil: not open
+	link     *link.Conn
+	nft      *nft.Conn
+	input    fabric.VPC      // the records that router was compiled from
+	router   *ruleset.Router // what the namespace follows; nil: not known
+	enis     map[string]*model.NetworkInterface
+	revision int64
+	wired    map[string]bool // interfaces in the namespace, by name
+	routed   bool            // routes follow router and wired
+	nats     map[string]bool // NAT gateways that are wired
+	adopted  bool            // links were listed since the namespace was opened
+	gateway  bool            // the link to the edge is there
+
+	public    map[netip.Addr]netip.Addr // private to public addresses that the edge knows
+	published bool
+}
+
+// inForce reports whether the namespace follows the ENI's record as it is now. Records are never changed in place, so
+// the same pointer is the same record.
+func (v *vpc) inForce(eni *model.NetworkInterface) bool {
+	if v.router == nil {
+		return false
+	}
+	now, _, ok := v.n.cfg.Source.VPC(v.id)
+	if !ok {
+		return false
+	}
+	have := v.enis[eni.ID]
+	return have != nil && slices.Contains(now.Interfaces, have)
+}
+
+// reconcile makes the namespace follow the records of this moment.
+func (v *vpc) reconcile(ctx context.Context) error {
+	want, revision, ok := v.n.cfg.Source.VPC(v.id)
+	if !ok {
+		return v.remove()
+	}
+	if err := v.open(); err != nil {
+		return err
+	}
+	router := fabric.Compile(want)
+	if err := v.filter(router); err != nil {
+		return err
+	}
+	before, hadRouter := v.input, v.router != nil
+	changed := !hadRouter || !slices.EqualFunc(v.router.Routes, router.Routes, func(a, b ruleset.Route) bool { return a == b }) ||
+		!slices.Equal(v.router.Policy, router.Policy) || !slices.Equal(v.router.Addresses, router.Addresses)
+	v.input, v.router = want, router
+	v.enis = make(map[string]*model.NetworkInterface, len(want.Interfaces))
+	for _, e := range want.Interfaces {
+		v.enis[e.ID] = e
+	}
+	if err := v.adopt(); err != nil {
+		return err
+	}
+	if changed {
+		v.routed = false
+		if err := v.addresses(); err != nil {
+			return err
+		}
+	}
+	if err := v.setGateway(want.Gateway != nil); err != nil {
+		return err
+	}
+	if err := v.wireOwn(ctx); err != nil {
+		return err
+	}
+	if err := v.route(); err != nil {
+		return err
+	}
+	if public := fabric.PublicAddresses(want); !v.published || !maps.Equal(public, v.public) {
+		if err := v.n.edge.apply(); err != nil {
+			return err
+		}
+		v.public, v.published = public, true
+	}
+	if hadRouter {
+		if err := v.cut(before, want); err != nil {
+			return err
+		}
+	}
+	v.revision = revision
+	return nil
+}
+
+// open makes and opens the namespace.
+func (v *vpc) open() error {
+	if v.ns != nil {
+		return nil
+	}
+	ns, made, err := netns.Ensure(model.VPCNetns(v.id))
+	if err != nil {
+		return err
+	}
+	v.ns = ns
+	if v.link, err = link.Open(ns); err == nil {
+		v.nft, err = nft.Open(ns)
+	}
+	if err == nil {
+		err = sysctl.Set(ns, routerParams)
+	}
+	if err != nil {
+		v.close()
+		return err
+	}
+	if made {
+		v.n.log.Info("vpc namespace made", "vpc", v.id, "netns", ns.Name())
+	}
+	return nil
+}
+
+// filter brings the packet filter up to date: by the difference if it is known what is there, else as a whole.
+func (v *vpc) filter(router *ruleset.Router) error {
+	if v.router != nil {
+		err := v.nft.Update(&v.router.Table, &router.Table)
+		if err == nil {
+			return nil
+		}
+		v.n.log.Warn("packet filter is not what was expected, replacing it", "vpc", v.id, "error", err)
+	}
+	first := v.router == nil
+	v.router = nil
+	if err := v.nft.Replace(&router.Table); err != nil {
+		return err
+	}
+	if first {
+		// Only now: the parameters exist once a rule has asked for connection tracking.
+		return sysctl.Set(v.ns, vpcTracking)
+	}
+	return nil
+}
+
+// adopt lists, once, what links there are.
+func (v *vpc) adopt() error {
+	if v.adopted {
+		return nil
+	}
+	links, err := v.link.List()
+	if err != nil {
+		return err
+	}
+	for name := range links {
+		if model.IsVethName(name) {
+			v.wired[name] = true
+		}
+	}
+	_, v.gateway = links[fabric.GatewayIf]
+	v.adopted = true
+	return nil
+}
+
+func (v *vpc) addresses() error {
+	lo, ok := v.link.Index("lo")
+	if !ok {
+		return fmt.Errorf("no lo in %s", v.ns.Name())
+	}
+	return v.link.SetAddresses(lo, hostPrefixes(v.router.Addresses), false)
+}
+
+func hostPrefixes(addrs []netip.Addr) []netip.Prefix {
+	out := make([]netip.Prefix, 0, len(addrs))
+	for _, a := range addrs {
+		out = append(out, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return out
+}
+
+// route makes all routes follow the router and the links that exist. Attaching and detaching an ENI keep its own
+// routes themselves, so this is for what is left.
+func (v *vpc) route() error {
+	if v.routed {
+		return nil
+	}
+	links, err := v.link.List()
+	if err != nil {
+		return err
+	}
+	if err := route.Apply(v.link, v.router.Routes, v.router.Interfaces, v.router.Policy, links); err != nil {
+		return err
+	}
+	v.routed = true
+	return nil
+}
+
+// setGateway makes or removes the link to the edge.
+func (v *vpc) setGateway(want bool) error {
+	if !want {
+		if !v.gateway {
+			return nil
+		}
+		v.n.rtnl.Lock()
+		defer v.n.rtnl.Unlock()
+		v.routed = false
+		if err := v.link.Delete(fabric.GatewayIf); err != nil {
+			return err
+		}
+		v.gateway = false
+		return nil
+	}
+	if v.gateway && v.n.edge.hasLink(v.id) {
+		return nil
+	}
+	v.n.rtnl.Lock()
+	defer v.n.rtnl.Unlock()
+	v.routed = false
+	if err := v.n.edge.connect(v); err != nil {
+		return err
+	}
+	v.gateway, v.published = true, false
+	return nil
+}
+
+// cut ends the flows that the change of the records ends: those of addresses that are gone, and those that AWS does
+// not track and whose rule is gone.
+func (v *vpc) cut(before, after fabric.VPC) error {
+	match := fabric.Cut(before, after)
+	if match == nil {
+		return nil
+	}
+	count, err := conntrack.Delete(v.ns, func(f conntrack.Flow) bool {
+		return match(fabric.Flow{
+			Proto: int(f.Original.Proto), Src: f.Original.Src, Dst: f.Original.Dst, DstPort: int(f.Original.DstPort),
+			ReplySrc: f.Reply.Src, ReplyDst: f.Reply.Dst, ReplyPort: int(f.Reply.SrcPort),
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if count > 0 {
+		v.n.log.Info("flows cut", "vpc", v.id, "count", count)
+	}
+	return nil
+}
+
+// remove takes everything of the VPC away.
+func (v *vpc) remove() error {
+	name := model.VPCNetns(v.id)
+	if v.ns == nil {
+		ns, err := netns.Open(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err == nil {
+			v.ns = ns
+			if v.link, err = link.Open(ns); err != nil {
+				return err
+			}
+		}
+	}
+	for id := range v.nats {
+		if err := netns.Delete(model.NatNetns(id)); err != nil {
+			return err
+		}
+		delete(v.nats, id)
+	}
+	if v.ns != nil {
+		// Links first: with the namespace they would go some time later, and their far ends with them.
+		if err := v.deleteLinks(); err != nil {
+			return err
+		}
+	}
+	v.close()
+	if err := netns.Delete(name); err != nil {
+		return err
+	}
+	v.n.mu.Lock()
+	delete(v.n.vpcs, v.id)
+	v.n.mu.Unlock()
+	return v.n.edge.apply()
+}
+
+func (v *vpc) deleteLinks() error {
+	v.n.rtnl.Lock()
+	defer v.n.rtnl.Unlock()
+	links, err := v.link.List()
+	if err != nil {
+		return err
+	}
+	for link := range links {
+		if model.IsVethName(link) || link == fabric.GatewayIf {
+			if err := v.link.Delete(link); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// close gives the sockets back and forgets what was known.
+func (v *vpc) close() {
+	if v.nft != nil {
+		v.nft.Close()
+	}
+	if v.link != nil {
+		v.link.Close()
+	}
+	if v.ns != nil {
+		v.ns.Close()
+	}
+	v.ns, v.link, v.nft, v.router, v.enis = nil, nil, nil, nil, nil
+	v.wired, v.nats = map[string]bool{}, map[string]bool{}
+	v.routed, v.adopted, v.gateway, v.published, v.revision = false, false, false, false, 0
+}
+
+// edgeLink is the edge's end of the VPC's link.
+func (v *vpc) edgeLink() string { return fabricedge.LinkName(v.id) }
