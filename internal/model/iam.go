@@ -46,6 +46,7 @@ type Session struct {
 	Token       string    `json:"token"`
 	Principal   string    `json:"principal"` // ARN
 	RoleName    string    `json:"roleName,omitempty"`
+	RoleID      string    `json:"roleId,omitempty"`
 	Name        string    `json:"name,omitempty"`
 	TaskID      string    `json:"taskId,omitempty"` // set for a task's credentials: gone with the task
 	ExpiresAt   time.Time `json:"expiresAt"`
