@@ -1,11 +1,13 @@
 package dns
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,6 +29,8 @@ type Resolver struct {
 	limit    *limiter
 	streams  chan struct{}
 	forwards chan struct{}
+	busy     sync.WaitGroup // streams and forwards
+	retired  atomic.Bool
 
 	queries, missing, dropped, upstream atomic.Uint64
 }
@@ -115,11 +119,11 @@ func (r *Resolver) ServeStream(l net.Listener) error {
 			r.dropped.Add(1)
 			continue
 		}
-		go func() {
+		r.busy.Go(func() {
 			defer func() { <-r.streams }()
 			defer conn.Close()
 			r.serveConn(conn)
-		}()
+		})
 	}
 }
 
@@ -157,9 +161,25 @@ func (r *Resolver) serveConn(conn net.Conn) {
 			return
 		}
 		frame := net.Buffers{binary.BigEndian.AppendUint16(nil, uint16(len(resp))), resp}
-		if _, err := frame.WriteTo(conn); err != nil {
+		if _, err := frame.WriteTo(conn); err != nil || r.retired.Load() {
 			return
 		}
+	}
+}
+
+// Retire lets every TCP connection end after the answer that it is busy with, or when it has been idle for too long. The
+// sockets that are served are to be closed before.
+func (r *Resolver) Retire() { r.retired.Store(true) }
+
+// Wait returns when all connections have ended after Retire, or ctx.
+func (r *Resolver) Wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { r.busy.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -239,8 +259,8 @@ func (r *Resolver) goForward(fn func()) {
 		r.dropped.Add(1)
 		return
 	}
-	go func() {
+	r.busy.Go(func() {
 		defer func() { <-r.forwards }()
 		fn()
-	}()
+	})
 }

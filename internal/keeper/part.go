@@ -35,38 +35,29 @@ type environment struct {
 
 func (e *environment) scale(d time.Duration) time.Duration { return e.clock.Load().Scale(d) }
 
-// lingerers are forwarders that accept no more and still have connections open.
-type lingerers struct {
-	mu   sync.Mutex
-	list []interface{ Wait(context.Context) error }
-}
+// lingerers are servers that accept no more and still have connections open.
+type lingerers struct{ conns sockets.Conns }
 
-func (l *lingerers) add(w interface{ Wait(context.Context) error }) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	// Those that have ended meanwhile need not be remembered.
-	done, cancel := context.WithCancel(context.Background())
-	cancel()
-	kept := l.list[:0]
-	for _, old := range l.list {
-		if old.Wait(done) != nil {
-			kept = append(kept, old)
-		}
+type waiter interface{ Wait(context.Context) error }
+
+// lingerer makes a waiter one of the connections that are waited for.
+type lingerer struct{ waiter }
+
+func (*lingerer) Close() error { return nil }
+
+func (l *lingerers) add(w waiter) {
+	one := &lingerer{w}
+	if !l.conns.Add(one) {
+		return
 	}
-	l.list = append(kept, w)
+	go func() {
+		_ = w.Wait(context.Background())
+		l.conns.Remove(one)
+	}()
 }
 
 // wait returns when all connections have ended, or ctx.
-func (l *lingerers) wait(ctx context.Context) {
-	l.mu.Lock()
-	list := l.list
-	l.mu.Unlock()
-	for _, w := range list {
-		if w.Wait(ctx) != nil {
-			return
-		}
-	}
-}
+func (l *lingerers) wait(ctx context.Context) { _ = l.conns.Wait(ctx) }
 
 // listeners is a set of sockets that are being served, by a key of the owner's choice.
 type listeners[K comparable] struct {
@@ -108,13 +99,21 @@ func (l *listeners[K]) set(wanted []K, open func(K) (io.Closer, func() error, er
 	return nil
 }
 
-// close stops listening and waits for the accepting loops.
+// close stops listening and waits for the accepting loops. A UDP socket is closed only then: what its loop has read
+// can still be answered.
 func (l *listeners[K]) close() {
+	for _, c := range l.open {
+		if pc, ok := c.(*sockets.PacketConn); ok {
+			_ = pc.SetReadDeadline(time.Unix(1, 0))
+		} else {
+			c.Close()
+		}
+	}
+	l.wg.Wait()
 	for key, c := range l.open {
 		c.Close()
 		delete(l.open, key)
 	}
-	l.wg.Wait()
 }
 
 // portKey is one port of one address.
@@ -164,8 +163,13 @@ func (r *resolverRun) update(spec Resolver) error {
 	})
 }
 
-func (r *resolverRun) pause()  { r.ports.close() }
-func (r *resolverRun) remove() { r.ports.close() }
+func (r *resolverRun) pause() {
+	r.ports.close()
+	r.resolver.Retire()
+	r.env.lingers.add(r.resolver)
+}
+
+func (r *resolverRun) remove() { r.pause() }
 
 // doorRun is a front door at work.
 type doorRun struct {

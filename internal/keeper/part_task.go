@@ -131,16 +131,21 @@ func (t *taskRun) counters() []logship.Counters {
 	return out
 }
 
-func (t *taskRun) pause() { t.end(func(l *logship.Log) { l.Close() }) }
+func (t *taskRun) pause() {
+	t.ports.close()
+	t.meta.Retire()
+	t.env.lingers.add(t.meta)
+	t.endLogs((*logship.Log).Close)
+}
 
 func (t *taskRun) remove() {
-	t.end(func(l *logship.Log) { l.Remove() })
+	t.ports.close()
+	t.meta.Close()
+	t.endLogs((*logship.Log).Remove)
 	_ = os.RemoveAll(t.env.logFolder(t.id))
 }
 
-func (t *taskRun) end(end func(*logship.Log)) {
-	t.ports.close()
-	t.meta.Close()
+func (t *taskRun) endLogs(end func(*logship.Log)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for spool, l := range t.logs {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/neargate/neargate/internal/keeper/sockets"
 )
 
 const (
@@ -22,7 +24,7 @@ const (
 
 // Door passes connections and datagrams on to one address.
 type Door struct {
-	conns conns
+	conns sockets.Conns
 	dials context.Context
 	stop  context.CancelFunc
 }
@@ -40,11 +42,11 @@ func (d *Door) Serve(l net.Listener, dial DialFunc) error {
 
 func (d *Door) pass(c net.Conn, dial DialFunc) {
 	client, ok := c.(halfCloser)
-	if !ok || !d.conns.add(client) {
+	if !ok || !d.conns.Add(client) {
 		c.Close()
 		return
 	}
-	defer d.conns.remove(client)
+	defer d.conns.Remove(client)
 	ctx, cancel := context.WithTimeout(d.dials, dialTimeout)
 	defer cancel()
 	conn, err := dial(ctx)
@@ -54,12 +56,12 @@ func (d *Door) pass(c net.Conn, dial DialFunc) {
 		return
 	}
 	target, ok := conn.(halfCloser)
-	if !ok || !d.conns.add(target) {
+	if !ok || !d.conns.Add(target) {
 		conn.Close()
 		client.Close()
 		return
 	}
-	defer d.conns.remove(target)
+	defer d.conns.Remove(target)
 	splice(client, target)
 }
 
@@ -81,16 +83,16 @@ func (d *Door) ServePacket(pc *net.UDPConn, dial DialFunc) error {
 }
 
 // Connections returns how many TCP connections and UDP flows are open.
-func (d *Door) Connections() int { return d.conns.count() }
+func (d *Door) Connections() int { return d.conns.Len() }
 
 // Cut closes all connections and flows at once.
 func (d *Door) Cut() {
 	d.stop()
-	d.conns.cut()
+	d.conns.Cut()
 }
 
 // Wait returns when the last connection has ended, or ctx.
-func (d *Door) Wait(ctx context.Context) error { return d.conns.wait(ctx) }
+func (d *Door) Wait(ctx context.Context) error { return d.conns.Wait(ctx) }
 
 // flowTable holds the UDP flows of one socket.
 type flowTable struct {
@@ -144,10 +146,10 @@ func (t *flowTable) run(client netip.AddrPort, f *flow) {
 	ctx, cancel := context.WithTimeout(t.door.dials, dialTimeout)
 	conn, err := t.dial(ctx)
 	cancel()
-	if err != nil || !t.door.conns.add(conn) {
+	if err != nil || !t.door.conns.Add(conn) {
 		return
 	}
-	defer t.door.conns.remove(conn)
+	defer t.door.conns.Remove(conn)
 	defer conn.Close()
 	t.mu.Lock()
 	f.conn = conn

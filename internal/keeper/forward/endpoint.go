@@ -9,6 +9,8 @@ import (
 	"time"
 
 	proxyproto "github.com/pires/go-proxyproto"
+
+	"github.com/neargate/neargate/internal/keeper/sockets"
 )
 
 const (
@@ -22,7 +24,7 @@ const (
 // Endpoint passes connections on to a Unix socket, each preceded by a PROXY v2 header that tells who connected, and to
 // which address. While nobody listens there, connections wait.
 type Endpoint struct {
-	conns   conns
+	conns   sockets.Conns
 	waiting atomic.Int64
 	dials   context.Context
 	stop    context.CancelFunc
@@ -41,22 +43,22 @@ func (e *Endpoint) Serve(l net.Listener, socket string) error {
 
 func (e *Endpoint) pass(c net.Conn, socket string) {
 	client, ok := c.(halfCloser)
-	if !ok || !e.conns.add(client) {
+	if !ok || !e.conns.Add(client) {
 		c.Close()
 		return
 	}
-	defer e.conns.remove(client)
+	defer e.conns.Remove(client)
 	daemon, err := e.connect(client, socket)
 	if err != nil {
 		reset(client)
 		client.Close()
 		return
 	}
-	if !e.conns.add(daemon) {
+	if !e.conns.Add(daemon) {
 		client.Close()
 		return
 	}
-	defer e.conns.remove(daemon)
+	defer e.conns.Remove(daemon)
 	splice(client, daemon)
 }
 
@@ -104,7 +106,7 @@ func (e *Endpoint) connect(client net.Conn, socket string) (halfCloser, error) {
 }
 
 // Connections returns how many ends of connections are open.
-func (e *Endpoint) Connections() int { return e.conns.count() }
+func (e *Endpoint) Connections() int { return e.conns.Len() }
 
 // Waiting returns how many connections wait for the daemon.
 func (e *Endpoint) Waiting() int { return int(e.waiting.Load()) }
@@ -112,8 +114,8 @@ func (e *Endpoint) Waiting() int { return int(e.waiting.Load()) }
 // Cut closes all connections at once.
 func (e *Endpoint) Cut() {
 	e.stop()
-	e.conns.cut()
+	e.conns.Cut()
 }
 
 // Wait returns when the last connection has ended, or ctx.
-func (e *Endpoint) Wait(ctx context.Context) error { return e.conns.wait(ctx) }
+func (e *Endpoint) Wait(ctx context.Context) error { return e.conns.Wait(ctx) }

@@ -10,82 +10,11 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 	"time"
 )
 
 // DialFunc makes the connection onward.
 type DialFunc func(ctx context.Context) (net.Conn, error)
-
-// conns tracks the open connections of one forwarder, so that they can be cut, or waited for.
-type conns struct {
-	mu     sync.Mutex
-	open   map[io.Closer]struct{}
-	closed bool
-	idle   []chan struct{} // closed when the last one has gone
-}
-
-// add registers c; it reports false, and closes c, when everything was cut already.
-func (s *conns) add(c io.Closer) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		c.Close()
-		return false
-	}
-	if s.open == nil {
-		s.open = map[io.Closer]struct{}{}
-	}
-	s.open[c] = struct{}{}
-	return true
-}
-
-func (s *conns) remove(c io.Closer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.open, c)
-	if len(s.open) > 0 {
-		return
-	}
-	for _, done := range s.idle {
-		close(done)
-	}
-	s.idle = nil
-}
-
-// wait returns when none is open, or ctx ends.
-func (s *conns) wait(ctx context.Context) error {
-	s.mu.Lock()
-	if len(s.open) == 0 {
-		s.mu.Unlock()
-		return nil
-	}
-	done := make(chan struct{})
-	s.idle = append(s.idle, done)
-	s.mu.Unlock()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *conns) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.open)
-}
-
-// cut closes everything that is open, and all that comes later.
-func (s *conns) cut() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	for c := range s.open {
-		c.Close()
-	}
-}
 
 // halfCloser is a connection whose sending side closes alone; TCP and Unix stream connections are.
 type halfCloser interface {

@@ -4,13 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/neargate/neargate/internal/keeper/sockets"
 )
 
 // Options of a Server.
@@ -35,9 +37,8 @@ type Task struct {
 	// Interfaces reads the task's interface counters; set by NewTask.
 	interfaces func() (map[string]NetworkStats, error)
 
-	mu     sync.Mutex
-	conns  map[net.Conn]struct{}
-	closed bool
+	conns   sockets.Conns
+	retired atomic.Bool
 }
 
 type taskKey struct{}
@@ -57,11 +58,7 @@ func NewServer(o Options) *Server {
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, taskKey{}, c.(*taskConn).task)
 		},
-		ConnState: func(c net.Conn, state http.ConnState) {
-			if state == http.StateClosed || state == http.StateHijacked {
-				c.(*taskConn).task.forget(c)
-			}
-		},
+		ConnState: func(c net.Conn, state http.ConnState) { c.(*taskConn).become(state) },
 	}
 	if o.Logger != nil {
 		s.http.ErrorLog = slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)
@@ -71,7 +68,7 @@ func NewServer(o Options) *Server {
 
 // NewTask returns a task that is told cfg. Interfaces reads the interface counters of its namespace.
 func (s *Server) NewTask(cfg Config, interfaces func() (map[string]NetworkStats, error)) *Task {
-	t := &Task{server: s, interfaces: interfaces, conns: map[net.Conn]struct{}{}}
+	t := &Task{server: s, interfaces: interfaces}
 	t.Set(cfg)
 	return t
 }
@@ -89,20 +86,20 @@ func (t *Task) Serve(l net.Listener) error {
 }
 
 // Close cuts the task's open connections, and all that come later.
-func (t *Task) Close() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.closed = true
-	for c := range t.conns {
-		c.Close()
-	}
+func (t *Task) Close() { t.conns.Cut() }
+
+// Retire lets every connection end after the request that it is busy with. The listener is to be closed before.
+func (t *Task) Retire() {
+	t.retired.Store(true)
+	t.conns.Each(func(c io.Closer) {
+		if marked := c.(*taskConn); marked.idle.Load() {
+			marked.Close()
+		}
+	})
 }
 
-func (t *Task) forget(c net.Conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.conns, c)
-}
+// Wait returns when the last connection has ended, or ctx.
+func (t *Task) Wait(ctx context.Context) error { return t.conns.Wait(ctx) }
 
 // taskListener marks each connection with its task.
 type taskListener struct {
@@ -120,14 +117,10 @@ func (l *taskListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		marked := &taskConn{Conn: c, task: l.task}
-		l.task.mu.Lock()
-		if l.task.closed || len(l.task.conns) >= maxConns {
-			l.task.mu.Unlock()
+		if l.task.conns.Len() >= maxConns || !l.task.conns.Add(marked) {
 			c.Close()
 			continue
 		}
-		l.task.conns[marked] = struct{}{}
-		l.task.mu.Unlock()
 		return marked, nil
 	}
 }
@@ -135,12 +128,27 @@ func (l *taskListener) Accept() (net.Conn, error) {
 type taskConn struct {
 	net.Conn
 	task *Task
+	idle atomic.Bool // between two requests
+}
+
+// become follows the connection's state.
+func (c *taskConn) become(state http.ConnState) {
+	c.idle.Store(state == http.StateIdle)
+	switch {
+	case state == http.StateClosed, state == http.StateHijacked:
+		c.task.conns.Remove(c)
+	case state == http.StateIdle && c.task.retired.Load():
+		c.Close()
+	}
 }
 
 // handle answers one request.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	task := r.Context().Value(taskKey{}).(*Task)
 	cfg := task.cfg.Load()
+	if task.retired.Load() {
+		w.Header().Set("Connection", "close")
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
