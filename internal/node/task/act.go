@@ -33,9 +33,9 @@ func (r *runner) do(ctx context.Context, a action) {
 	switch a.verb {
 	case doStart, doAgain:
 		o.busy = true
-		again := a.verb == doAgain
+		again, t, digest := a.verb == doAgain, r.task, r.images[a.container].image.Digest
 		r.beside(ctx, func() func() {
-			err := r.start(ctx, c, again)
+			err := r.start(ctx, t, c, digest, again)
 			now := r.Clock.Now()
 			return func() { r.started(ctx, c.Name, o, err, again, now) }
 		})
@@ -72,7 +72,7 @@ func (r *runner) signal(ctx context.Context, id string, s syscall.Signal) {
 }
 
 // start makes a container and runs it, or runs it again.
-func (r *runner) start(ctx context.Context, c *model.ContainerDefinition, again bool) error {
+func (r *runner) start(ctx context.Context, t *model.Task, c *model.ContainerDefinition, digest string, again bool) error {
 	select {
 	case r.starts <- struct{}{}:
 		defer func() { <-r.starts }()
@@ -81,7 +81,7 @@ func (r *runner) start(ctx context.Context, c *model.ContainerDefinition, again 
 	}
 	id := runtimeID(r.id, c.Name)
 	if !again {
-		spec, err := Compile(r.task, r.definition, c, r.images[c.Name].image.Digest, r.at)
+		spec, err := Compile(t, r.definition, c, digest, r.at)
 		if err != nil {
 			return fmt.Errorf("CannotCreateContainerError: %w", err)
 		}

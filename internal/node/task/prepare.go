@@ -91,16 +91,16 @@ func (p *preparation) run(ctx context.Context, post func(func())) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	now := p.Clock.Now()
+	begun := p.Clock.Now()
 	post(func() {
-		p.runner.seen.attached, p.runner.seen.pullStarted = now, now
+		p.runner.seen.attached, p.runner.seen.pullStarted = begun, begun
 		p.runner.reached = max(p.runner.reached, model.TaskPending)
 	})
 	if err := p.pull(ctx); err != nil {
 		return err
 	}
-	now = p.Clock.Now()
-	post(func() { p.runner.seen.pullStopped = now })
+	done := p.Clock.Now()
+	post(func() { p.runner.seen.pullStopped = done })
 	return p.keep(ctx)
 }
 

@@ -108,6 +108,9 @@ func (r *runner) run(ctx context.Context) {
 			continue
 		}
 		if p.state == model.TaskDeprovisioning {
+			for r.telling && ctx.Err() == nil { // or the keeper would learn of the task after it was told to forget it
+				r.wait(ctx, time.Time{})
+			}
 			for r.finish(ctx) != nil {
 				if !r.pause(ctx) {
 					return
