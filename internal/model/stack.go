@@ -13,6 +13,7 @@ type Stack struct {
 	Template              string            `json:"template"`
 	PreviousTemplate      string            `json:"previousTemplate,omitempty"` // what a rollback goes back to
 	Parameters            map[string]string `json:"parameters,omitempty"`
+	NoEcho                []string          `json:"noEcho,omitempty"` // parameters whose value is not shown
 	PreviousParameters    map[string]string `json:"previousParameters,omitempty"`
 	PreviousTags          Tags              `json:"previousTags,omitempty"`
 	Capabilities          []string          `json:"capabilities,omitempty"`
@@ -128,6 +129,7 @@ type ChangeSet struct {
 	Notifications   []string          `json:"notificationArns,omitempty"`
 	Template        string            `json:"template"`
 	Parameters      map[string]string `json:"parameters,omitempty"`
+	NoEcho          []string          `json:"noEcho,omitempty"`
 	Capabilities    []string          `json:"capabilities,omitempty"`
 	ClientToken     string            `json:"clientToken,omitempty"`
 	Changes         string            `json:"changes,omitempty"` // JSON of stack.Change

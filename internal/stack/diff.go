@@ -48,25 +48,8 @@ func Diff(s *Scope, deployed map[string]Deployed, types Types) ([]Change, error)
 	if err != nil {
 		return nil, err
 	}
-	d := *s
-	d.AllowUnknown = true
 	replaced := make(map[string]bool)
-	known := func(id string) (Deployed, bool) {
-		r, ok := deployed[id]
-		return r, ok && !replaced[id] && r.PhysicalID != "" && r.Type == s.Template.Resource(id).Type
-	}
-	d.Ref = func(id string) (any, bool) {
-		r, ok := known(id)
-		return r.PhysicalID, ok
-	}
-	d.Att = func(id, attribute string) (any, bool, error) {
-		r, ok := known(id)
-		if !ok {
-			return nil, false, nil
-		}
-		v, ok := r.Attributes[attribute]
-		return v, ok, nil
-	}
+	d := s.over(deployed, replaced)
 	var out []Change
 	for _, id := range graph.Order() {
 		r := s.Template.Resource(id)
@@ -94,6 +77,38 @@ func Diff(s *Scope, deployed map[string]Deployed, types Types) ([]Change, error)
 		out = append(out, Change{Action: "Remove", LogicalID: id, PhysicalID: old.PhysicalID, Type: old.Type, Retain: Retained(old.Policies[0])})
 	}
 	return out, nil
+}
+
+// over returns a scope in which resources are what is deployed, but for those that are replaced; the rest is Unknown.
+func (s *Scope) over(deployed map[string]Deployed, replaced map[string]bool) *Scope {
+	d := *s
+	d.AllowUnknown = true
+	known := func(id string) (Deployed, bool) {
+		r, ok := deployed[id]
+		return r, ok && !replaced[id] && r.PhysicalID != "" && r.Type == s.Template.Resource(id).Type
+	}
+	d.Ref = func(id string) (any, bool) {
+		r, ok := known(id)
+		return r.PhysicalID, ok
+	}
+	d.Att = func(id, attribute string) (any, bool, error) {
+		r, ok := known(id)
+		if !ok {
+			return nil, false, nil
+		}
+		v, ok := r.Attributes[attribute]
+		return v, ok, nil
+	}
+	return &d
+}
+
+// OutputsDiffer reports whether the outputs would change although no resource does.
+func OutputsDiffer(s *Scope, deployed map[string]Deployed, before []OutputValue) (bool, error) {
+	now, err := s.over(deployed, nil).Outputs()
+	if err != nil {
+		return false, err
+	}
+	return !slices.Equal(before, now), nil
 }
 
 // Retained reports whether a policy leaves the resource behind when it is no longer part of the stack.

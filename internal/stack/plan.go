@@ -66,9 +66,17 @@ func Removal(deployed map[string]Deployed, ids []string) []Step {
 		}
 	}
 	var out []Step
-	for _, id := range g.Order() {
+	order := g.Order()
+	for _, id := range order {
 		slices.Sort(g.Needs[id])
 		out = append(out, Step{LogicalID: id, Type: deployed[id].Type, Action: Delete, After: g.Needs[id]})
+	}
+	// Old and new versions of resources can need each other in a circle. Then the order is left to who deletes: what is
+	// still in use is tried again.
+	for _, id := range ids {
+		if !slices.Contains(order, id) {
+			out = append(out, Step{LogicalID: id, Type: deployed[id].Type, Action: Delete})
+		}
 	}
 	return out
 }

@@ -310,3 +310,9 @@ func (t *Template) addOutput(path string, f Field) error {
 	t.Outputs = append(t.Outputs, o)
 	return nil
 }
+
+// MetadataValue returns the resource's Metadata as it was written, nil if it has none.
+func (r *Resource) MetadataValue() any { return r.Metadata.literal() }
+
+// MetadataValue returns the template's Metadata as it was written, nil if it has none.
+func (t *Template) MetadataValue() any { return t.Metadata.literal() }

@@ -22,7 +22,7 @@ func (t *ec2Types) securityGroupTypes() []*Type {
 				Properties: props("GroupDescription!*", "GroupName*", "VpcId*", "SecurityGroupIngress", "SecurityGroupEgress", "Tags"),
 				Attributes: []string{"GroupId", "VpcId", "Id", "GroupName"},
 			},
-			New: t.newSecurityGroup, Find: t.findSecurityGroup, Apply: t.applySecurityGroup, Read: t.readSecurityGroup, Taggable: true,
+			Named: "GroupName", New: t.newSecurityGroup, Find: t.findSecurityGroup, Apply: t.applySecurityGroup, Read: t.readSecurityGroup, Taggable: true,
 			Remove: func(ctx context.Context, r *Request) error {
 				_, err := invoke(ctx, t.d, t.api.DeleteSecurityGroup, &ec2api.DeleteSecurityGroupInput{GroupId: &r.PhysicalID})
 				return err

@@ -27,7 +27,7 @@ func (t *ecrTypes) types() []*Type {
 				"RepositoryPolicyText", "EmptyOnDelete", "Tags"),
 			Attributes: []string{"Arn", "RepositoryUri"},
 		},
-		New: t.newRepository, Find: t.findRepository, Apply: t.applyRepository, Read: t.readRepository, Taggable: true,
+		Named: "RepositoryName", New: t.newRepository, Find: t.findRepository, Apply: t.applyRepository, Read: t.readRepository, Taggable: true,
 		Remove: func(ctx context.Context, r *Request) error {
 			in := &ecrapi.DeleteRepositoryInput{RepositoryName: &r.PhysicalID}
 			if err := r.fill(in, "EmptyOnDelete=Force"); err != nil {

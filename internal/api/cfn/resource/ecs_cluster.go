@@ -42,7 +42,7 @@ func (t *ecsTypes) clusterTypes() []*Type {
 				Properties: props("ClusterName*", "CapacityProviders", "DefaultCapacityProviderStrategy", "ClusterSettings", "Configuration", "ServiceConnectDefaults", "Tags"),
 				Attributes: []string{"Arn"},
 			},
-			New: t.newCluster, Find: t.findCluster, Apply: t.applyCluster, Ready: t.clusterReady, Read: t.readCluster, Taggable: true,
+			Named: "ClusterName", New: t.newCluster, Find: t.findCluster, Apply: t.applyCluster, Ready: t.clusterReady, Read: t.readCluster, Taggable: true,
 			Remove: func(ctx context.Context, r *Request) error {
 				_, err := invoke(ctx, t.d, t.api.DeleteCluster, &ecsapi.DeleteClusterInput{Cluster: &r.PhysicalID})
 				return err

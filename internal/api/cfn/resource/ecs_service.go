@@ -37,8 +37,8 @@ func (t *ecsTypes) serviceTypes() []*Type {
 		names = append(names, name)
 	}
 	return []*Type{{
-		Type: stack.Type{Name: "AWS::ECS::Service", Properties: props(names...), Attributes: []string{"Name", "ServiceArn"}},
-		New:  t.newService, Find: t.findService, Apply: t.applyService, Ready: t.serviceReady, Remove: t.removeService, Gone: t.serviceGone,
+		Type:  stack.Type{Name: "AWS::ECS::Service", Properties: props(names...), Attributes: []string{"Name", "ServiceArn"}},
+		Named: "ServiceName", New: t.newService, Find: t.findService, Apply: t.applyService, Ready: t.serviceReady, Remove: t.removeService, Gone: t.serviceGone,
 		Read: t.readService, Taggable: true, Timeout: serviceTimeout,
 	}}
 }

@@ -57,7 +57,7 @@ func (t *elbTypes) loadBalancerTypes() []*Type {
 				"LoadBalancerAttributes", "Tags"),
 			Attributes: []string{"CanonicalHostedZoneID", "DNSName", "LoadBalancerArn", "LoadBalancerFullName", "LoadBalancerName", "SecurityGroups"},
 		},
-		New: t.newLoadBalancer, Find: t.findLoadBalancer, Apply: t.applyLoadBalancer, Ready: t.loadBalancerReady, Read: t.readLoadBalancer, Taggable: true,
+		Named: "Name", New: t.newLoadBalancer, Find: t.findLoadBalancer, Apply: t.applyLoadBalancer, Ready: t.loadBalancerReady, Read: t.readLoadBalancer, Taggable: true,
 		Remove: func(ctx context.Context, r *Request) error {
 			_, err := invoke(ctx, t.d, t.api.DeleteLoadBalancer, &elbv2api.DeleteLoadBalancerInput{LoadBalancerArn: &r.PhysicalID})
 			return err

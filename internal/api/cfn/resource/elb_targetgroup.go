@@ -21,7 +21,7 @@ func (t *elbTypes) targetGroupTypes() []*Type {
 			Name: "AWS::ElasticLoadBalancingV2::TargetGroup", Properties: props(names...),
 			Attributes: []string{"TargetGroupArn", "TargetGroupFullName", "TargetGroupName", "LoadBalancerArns"},
 		},
-		New: t.newTargetGroup, Find: t.findTargetGroup, Apply: t.applyTargetGroup, Read: t.readTargetGroup, Live: true, Taggable: true,
+		Named: "Name", New: t.newTargetGroup, Find: t.findTargetGroup, Apply: t.applyTargetGroup, Read: t.readTargetGroup, Live: true, Taggable: true,
 		Remove: func(ctx context.Context, r *Request) error {
 			_, err := invoke(ctx, t.d, t.api.DeleteTargetGroup, &elbv2api.DeleteTargetGroupInput{TargetGroupArn: &r.PhysicalID})
 			return err

@@ -27,7 +27,7 @@ func (t *iamTypes) policyTypes() []*Type {
 				Properties: props("ManagedPolicyName*", "Path*", "Description*", "PolicyDocument!", "Roles"),
 				Attributes: []string{"PolicyArn", "PolicyId", "DefaultVersionId", "AttachmentCount"},
 			},
-			New: t.newManagedPolicy, Find: t.findManagedPolicy, Apply: t.applyManagedPolicy, Read: t.readManagedPolicy, Remove: t.removeManagedPolicy,
+			Named: "ManagedPolicyName", New: t.newManagedPolicy, Find: t.findManagedPolicy, Apply: t.applyManagedPolicy, Read: t.readManagedPolicy, Remove: t.removeManagedPolicy,
 		},
 	}
 }

@@ -26,7 +26,7 @@ func (t *iamTypes) roleTypes() []*Type {
 			Properties: props("AssumeRolePolicyDocument!", "Description", "ManagedPolicyArns", "MaxSessionDuration", "Path*", "PermissionsBoundary", "Policies", "RoleName*", "Tags"),
 			Attributes: []string{"Arn", "RoleId"},
 		},
-		New: t.newRole, Find: t.findRole, Apply: t.applyRole, Read: t.readRole, Remove: t.removeRole, Taggable: true,
+		Named: "RoleName", New: t.newRole, Find: t.findRole, Apply: t.applyRole, Read: t.readRole, Remove: t.removeRole, Taggable: true,
 	}}
 }
 

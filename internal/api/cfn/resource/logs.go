@@ -22,7 +22,7 @@ func (t *logsTypes) types() []*Type {
 				Properties: props("LogGroupName*", "RetentionInDays", "KmsKeyId", "LogGroupClass*", "DeletionProtectionEnabled", "Tags"),
 				Attributes: []string{"Arn"},
 			},
-			New: t.newGroup, Find: t.findGroup, Apply: t.applyGroup, Read: t.readGroup, Taggable: true,
+			Named: "LogGroupName", New: t.newGroup, Find: t.findGroup, Apply: t.applyGroup, Read: t.readGroup, Taggable: true,
 			Remove: func(ctx context.Context, r *Request) error {
 				_, err := invoke(ctx, t.d, t.api.DeleteLogGroup, &logsapi.DeleteLogGroupInput{LogGroupName: &r.PhysicalID})
 				return err

@@ -77,6 +77,8 @@ type Type struct {
 	Read func(ctx context.Context, r *Request) (Attributes, error)
 	// Live says that attributes change without an update of this resource, so they are read when they are used.
 	Live bool
+	// Named is the property that gives the resource a name of the user's: two of that name cannot exist side by side.
+	Named string
 	// Taggable says that the tags of the stack are put on it.
 	Taggable bool
 	// Timeout bounds Ready; 0 means the runner's default.
