@@ -62,12 +62,41 @@ type VPC struct {
 }
 
 // Compile makes the packet path of the VPC. The result is the same for the same records, in whatever order they come.
-func Compile(in VPC) *ruleset.Router {
-	c := &compiler{in: in, enis: make(map[string]*model.NetworkInterface, len(in.Interfaces)), subnets: make(map[string]*model.Subnet, len(in.Subnets))}
+func Compile(in VPC) *ruleset.Router { return new(Compiler).Compile(in) }
+
+// Compiler is Compile with a memory: what has not changed since the last time is not made anew, and comes out as the
+// very same slices, which also makes comparing cheap. One Compiler serves one VPC and one goroutine.
+type Compiler struct {
+	groups firewall.Memo
+	enis   map[*model.NetworkInterface]*eniKeys
+}
+
+// eniKeys are an ENI's parts of set keys.
+type eniKeys struct {
+	name, ifKey, groupSet string
+	own                   []string
+}
+
+func newKeys(e *model.NetworkInterface) *eniKeys {
+	k := &eniKeys{name: model.VethName(e.ID)}
+	k.ifKey = ruleset.IfKey(k.name)
+	if len(e.Groups) > 0 {
+		k.groupSet = firewall.SetKey(e.Groups)
+	}
+	for _, a := range e.PrivateIPs {
+		k.own = append(k.own, ruleset.NewKey().If(k.name).Addr(a).Concat())
+	}
+	return k
+}
+
+// Compile makes the packet path of the VPC.
+func (m *Compiler) Compile(in VPC) *ruleset.Router {
+	c := &compiler{memo: m, in: in, enis: make(map[string]*model.NetworkInterface, len(in.Interfaces)), subnets: make(map[string]*model.Subnet, len(in.Subnets))}
 	return c.compile()
 }
 
 type compiler struct {
+	memo    *Compiler
 	in      VPC
 	enis    map[string]*model.NetworkInterface
 	subnets map[string]*model.Subnet
@@ -86,21 +115,24 @@ func (c *compiler) compile() *ruleset.Router {
 	groups := map[string][]netip.Addr{}
 	var groupSets []string
 	seen := map[string]bool{}
-	keys := make([]string, len(enis))
+	keys := make([]*eniKeys, len(enis))
+	known := make(map[*model.NetworkInterface]*eniKeys, len(enis))
 	for i, e := range enis {
-		if len(e.Groups) == 0 {
-			continue
+		k := c.memo.enis[e]
+		if k == nil {
+			k = newKeys(e)
 		}
-		keys[i] = firewall.SetKey(e.Groups)
-		if !seen[keys[i]] {
-			seen[keys[i]] = true
-			groupSets = append(groupSets, keys[i])
+		keys[i], known[e] = k, k
+		if k.groupSet != "" && !seen[k.groupSet] {
+			seen[k.groupSet] = true
+			groupSets = append(groupSets, k.groupSet)
 		}
 		for _, g := range e.Groups {
 			groups[g] = append(groups[g], e.PrivateIPs...)
 		}
 	}
-	fw := firewall.Compile(firewall.Input{Rules: c.in.Rules, Members: groups, GroupSets: groupSets})
+	c.memo.enis = known
+	fw := firewall.Compile(firewall.Input{Rules: c.in.Rules, Members: groups, GroupSets: groupSets}, &c.memo.groups)
 	routing := route.Compile(route.Input{
 		VPC: c.in.VPC, Subnets: c.in.Subnets, RouteTables: c.in.RouteTables, Gateway: c.in.Gateway,
 		GatewayIf: GatewayIf, GatewayHop: EdgeHop, Hop: c.hop, NatENI: c.natENI,
@@ -116,23 +148,22 @@ func (c *compiler) compile() *ruleset.Router {
 		if len(e.PrivateIPs) == 0 {
 			continue
 		}
-		name := model.VethName(e.ID)
+		name, ifKey := keys[i].name, keys[i].ifKey
 		number := uint32(mark.Closed)
 		switch {
-		case keys[i] != "":
-			number = fw.Numbers[keys[i]]
+		case keys[i].groupSet != "":
+			number = fw.Numbers[keys[i].groupSet]
 		case e.OwnerKind == model.OwnerNatGateway:
 			number = mark.Open
 		}
 		value := routing.Marks[e.SubnetID] | number
-		ifKey := ruleset.IfKey(name)
-		names = append(names, ruleset.Element{Key: ifKey, Because: []string{e.ID}})
+		names = append(names, ruleset.Element{Key: ifKey})
 		receivers.Elements = append(receivers.Elements, ruleset.Element{Key: ifKey, Mark: mark.Receiver | number})
 		if !e.SourceDestCheck {
 			unchecked.Elements = append(unchecked.Elements, ruleset.Element{Key: ifKey, Mark: value})
 		}
-		for _, a := range e.PrivateIPs {
-			el := ruleset.Element{Key: ruleset.NewKey().If(name).Addr(a).Concat(), Mark: value}
+		for j, a := range e.PrivateIPs {
+			el := ruleset.Element{Key: keys[i].own[j], Mark: value}
 			if a.Is4() {
 				own4.Elements = append(own4.Elements, el)
 			} else {

@@ -69,8 +69,25 @@ func ChainSuffix(key string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Compile makes the sets and chains of the group sets. Rules of groups that no group set contains make nothing.
-func Compile(in Input) Output {
+// Memo keeps what was compiled last time, so that groups whose rules have not changed are not compiled again. Records
+// are never changed in place, so the same pointers mean the same rules. The zero value is an empty one.
+type Memo struct {
+	gates  map[gateKey]*gate
+	chains map[string]chainMemo
+}
+
+// chainMemo is a chain's rules and the gates that they were put together from.
+type chainMemo struct {
+	gates []*gate
+	rules []ruleset.Rule
+}
+
+// Compile makes the sets and chains of the group sets. Rules of groups that no group set contains make nothing. The
+// memo may be nil; it changes nothing but the time that it takes.
+func Compile(in Input, memo *Memo) Output {
+	if memo == nil {
+		memo = &Memo{}
+	}
 	keys := slices.Clone(in.GroupSets)
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
@@ -80,7 +97,8 @@ func Compile(in Input) Output {
 			wanted[g] = true
 		}
 	}
-	gates := compileGates(in.Rules, wanted)
+	gates := compileGates(in.Rules, wanted, memo.gates)
+	chains := make(map[string]chainMemo, 2*len(keys))
 	out := Output{Numbers: mark.AssignGroupSets(keys)}
 	referenced := map[string]bool{}
 	for _, g := range slices.SortedFunc(maps.Values(gates), func(a, b *gate) int { return strings.Compare(a.name(), b.name()) }) {
@@ -103,16 +121,30 @@ func Compile(in Input) Output {
 	for _, k := range keys {
 		suffix := ChainSuffix(k)
 		add(out.Numbers[k], suffix)
-		outChain := ruleset.Chain{Name: "out-" + suffix}
-		inChain := ruleset.Chain{Name: "in-" + suffix}
-		for group := range strings.SplitSeq(k, ",") {
-			outChain.Rules = append(outChain.Rules, gates[gateKey{group: group, egress: true}].rulesOrNil()...)
-			inChain.Rules = append(inChain.Rules, gates[gateKey{group: group}].rulesOrNil()...)
+		for _, egress := range []bool{true, false} {
+			name, refused := "in-"+suffix, RefusedIn
+			if egress {
+				name, refused = "out-"+suffix, RefusedOut
+			}
+			var parts []*gate
+			for group := range strings.SplitSeq(k, ",") {
+				if g := gates[gateKey{group: group, egress: egress}]; g != nil {
+					parts = append(parts, g)
+				}
+			}
+			c, ok := memo.chains[name]
+			if !ok || !slices.Equal(c.gates, parts) {
+				c = chainMemo{gates: parts}
+				for _, g := range parts {
+					c.rules = append(c.rules, g.rules...)
+				}
+				c.rules = append(c.rules, gotoRule(refused))
+			}
+			chains[name] = c
+			out.Chains = append(out.Chains, ruleset.Chain{Name: name, Rules: c.rules})
 		}
-		outChain.Rules = append(outChain.Rules, gotoRule(RefusedOut))
-		inChain.Rules = append(inChain.Rules, gotoRule(RefusedIn))
-		out.Chains = append(out.Chains, outChain, inChain)
 	}
+	memo.gates, memo.chains = gates, chains
 	add(mark.Open, "open")
 	add(mark.Closed, "closed")
 	out.Chains = append(out.Chains,

@@ -24,6 +24,7 @@ type gate struct {
 	sets  []ruleset.Set
 	rules []ruleset.Rule
 	refs  []string // groups that its rules name
+	from  []*model.SecurityGroupRule
 }
 
 func (g *gate) name() string {
@@ -33,14 +34,7 @@ func (g *gate) name() string {
 	return g.key.group + " in"
 }
 
-func (g *gate) rulesOrNil() []ruleset.Rule {
-	if g == nil {
-		return nil
-	}
-	return g.rules
-}
-
-// family 4 or 6; kind of a set's key.
+// The kinds of a set's key.
 const (
 	kindPorts = 'p' // address . protocol . port
 	kindAny   = 'a' // address . protocol
@@ -54,8 +48,8 @@ type layer struct {
 	kind byte
 }
 
-// compileGates sorts the rules into gates and compiles each.
-func compileGates(rules []*model.SecurityGroupRule, wanted map[string]bool) map[gateKey]*gate {
+// compileGates sorts the rules into gates and compiles each, unless it was compiled from the same rules before.
+func compileGates(rules []*model.SecurityGroupRule, wanted map[string]bool, known map[gateKey]*gate) map[gateKey]*gate {
 	byGate := map[gateKey][]*model.SecurityGroupRule{}
 	for _, r := range rules {
 		if wanted[r.GroupID] {
@@ -66,7 +60,12 @@ func compileGates(rules []*model.SecurityGroupRule, wanted map[string]bool) map[
 	gates := make(map[gateKey]*gate, len(byGate))
 	for k, rs := range byGate {
 		slices.SortFunc(rs, func(a, b *model.SecurityGroupRule) int { return strings.Compare(a.ID, b.ID) })
+		if g := known[k]; g != nil && slices.Equal(g.from, rs) {
+			gates[k] = g
+			continue
+		}
 		gates[k] = compileGate(k, rs)
+		gates[k].from = rs
 	}
 	return gates
 }

@@ -33,6 +33,7 @@ type vpc struct {
 	nft      *nft.Conn
 	input    fabric.VPC      // the records that router was compiled from
 	router   *ruleset.Router // what the namespace follows; nil: not known
+	compiler fabric.Compiler
 	enis     map[string]*model.NetworkInterface
 	revision int64
 	wired    map[string]bool // interfaces in the namespace, by name
@@ -68,7 +69,7 @@ func (v *vpc) reconcile(ctx context.Context) error {
 	if err := v.open(); err != nil {
 		return err
 	}
-	router := fabric.Compile(want)
+	router := v.compiler.Compile(want)
 	if err := v.filter(router); err != nil {
 		return err
 	}

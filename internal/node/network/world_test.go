@@ -178,7 +178,7 @@ func (w *world) record(v *fabric.VPC, subnet int, groups ...string) *model.Netwo
 	defer w.mu.Unlock()
 	s := v.Subnets[subnet]
 	b := s.CIDR.Addr().As4()
-	b[3] = byte(w.next)
+	b[2], b[3] = b[2]+byte(w.next>>8)*4, byte(w.next)
 	w.next++
 	eni := &model.NetworkInterface{
 		ID: model.NewID(model.PrefixENI), VPCID: v.VPC.ID, SubnetID: s.ID, PrivateIPs: []netip.Addr{netip.AddrFrom4(b)}, MAC: model.NewMAC(),
