@@ -442,8 +442,13 @@ func TestAdoptAndRestart(t *testing.T) {
 	if resp, _ := b.do(get("http://" + lbAddress + "/")); resp.StatusCode != 200 {
 		t.Error(resp.Status)
 	}
+	exited := make(chan error, 1)
+	go func() { exited <- AwaitExit(t.Context(), master) }()
 	if err := b.process.Stop(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if err := <-exited; err != nil {
+		t.Errorf("its end was not noticed: %v", err)
 	}
 	if !b.apply() {
 		t.Error("not started again")

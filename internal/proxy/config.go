@@ -131,6 +131,7 @@ type Group struct {
 	Name      string // letters, digits and dashes
 	Algorithm Algorithm
 	SlowStart time.Duration
+	TLS       bool          // servers speak HTTPS; their certificates are not looked at, as an ALB does not
 	Idle      time.Duration // how long idle connections to servers are kept; 0: 5 s
 	Servers   []Server
 }

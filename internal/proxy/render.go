@@ -151,6 +151,9 @@ func serverOptions(g Group) string {
 		idle = defaultIdle
 	}
 	opts := fmt.Sprintf("pool-max-conn 1024 pool-purge-delay %dms", idle.Milliseconds())
+	if g.TLS {
+		opts += " ssl verify none"
+	}
 	if g.SlowStart > 0 {
 		opts += fmt.Sprintf(" slowstart %dms", g.SlowStart.Milliseconds())
 	}

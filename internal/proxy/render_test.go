@@ -51,7 +51,7 @@ func configs() map[string]Config {
 				{Port: 8080, Default: Action{Redirect: &Redirect{Status: 302, Protocol: "#{protocol}", Host: "new.#{host}", Port: "#{port}", Path: "/a%20b/#{path}", Query: "x=1&#{query}"}},
 					HideServer: true, SetHeaders: []Header{{Name: "Strict-Transport-Security", Value: "max-age=1; 50%"}}},
 			},
-			Groups: []Group{{Name: "api", Algorithm: LeastOutstanding, Servers: []Server{server("10.0.3.7:80")}}, {Name: "web", Algorithm: RoundRobin, SlowStart: 30 * time.Second},
+			Groups: []Group{{Name: "api", Algorithm: LeastOutstanding, Servers: []Server{server("10.0.3.7:80")}}, {Name: "web", Algorithm: RoundRobin, SlowStart: 30 * time.Second, TLS: true, Servers: []Server{server("10.0.3.8:443")}},
 				{Name: "old", Algorithm: WeightedRandom, Servers: []Server{server("[2001:db8::1]:80")}}},
 		},
 	}
