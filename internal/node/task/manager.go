@@ -19,12 +19,12 @@ import (
 	"github.com/neargate/neargate/internal/store"
 )
 
-// Network wires a task's ENI; node/network implements it.
+// Network wires a task's ENI; node/network does it.
 type Network interface {
-	// AttachENI makes the ENI so: a veth pair into the owner's namespace, which exists already (model.TaskNetns) and
-	// gets 169.254.170.2 on lo. When it returns, the rules of the ENI's groups are in force. Doing it twice is no error.
+	// AttachENI makes the ENI so: a veth pair into its owner's namespace (model.TaskNetns). When it returns, the rules of
+	// the ENI's groups are in force. Doing it twice is no error.
 	AttachENI(ctx context.Context, eniID string) error
-	// DetachENI removes the ENI from the kernel. The record still exists then; it is deleted afterwards.
+	// DetachENI removes the ENI from the kernel, and is no error if it is gone. The record is deleted afterwards.
 	DetachENI(ctx context.Context, eniID string) error
 }
 
@@ -45,7 +45,7 @@ type Credentials interface {
 
 // Namespaces makes and removes named network namespaces; the zero [HostNamespaces] is the real one.
 type Namespaces interface {
-	Ensure(name string) error
+	Ensure(name string) error // with the address of task metadata on lo
 	Delete(name string) error
 	List() ([]string, error) // of tasks only
 }

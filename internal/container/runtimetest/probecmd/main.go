@@ -77,6 +77,9 @@ func system(args []string, out io.Writer) int {
 		for _, l := range links {
 			fmt.Fprintln(out, l.Name)
 		}
+	case "addresses":
+		addrs, _ := net.InterfaceAddrs()
+		fmt.Fprintln(out, addrs)
 	case "mounts":
 		data, _ := os.ReadFile("/proc/self/mountinfo")
 		fmt.Fprint(out, string(data))
