@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -105,7 +106,11 @@ func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
 		LogGroupName, LogStreamName, SequenceToken string
 		LogEvents                                  []stored
 	}
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler) // the log was closed in the middle of a call
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
 		c.t.Errorf("%s: %v", operation, err)
 	}
 	auth := r.Header.Get("Authorization")
