@@ -170,3 +170,6 @@ func secret(bytes int) string {
 	_, _ = rand.Read(b) // never fails
 	return base64.StdEncoding.EncodeToString(b)
 }
+
+// AdminUserID returns the administrator's identifier, the same every time.
+func AdminUserID(account string) string { return "AIDA" + "ADMIN" + account }
