@@ -1,11 +1,7 @@
 package nft_test
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -98,66 +94,6 @@ func everything() *ruleset.Table {
 	}
 }
 
-// listing returns what `nft` says of the namespace's table, without handles and in a fixed order.
-func listing(t testing.TB, ns *netns.Namespace) string {
-	t.Helper()
-	var doc struct {
-		Nftables []map[string]json.RawMessage `json:"nftables"`
-	}
-	out := nettest.Exec(t, ns, "nft", "-j", "list", "ruleset")
-	if err := json.Unmarshal([]byte(out), &doc); err != nil {
-		t.Fatalf("%v in %s", err, out)
-	}
-	var lines []string
-	for _, item := range doc.Nftables {
-		for kind, raw := range item {
-			var fields map[string]any
-			if err := json.Unmarshal(raw, &fields); err != nil || kind == "metainfo" {
-				continue
-			}
-			delete(fields, "handle")
-			if elems, ok := fields["elem"].([]any); ok {
-				var texts []string
-				for _, e := range elems {
-					b, _ := json.Marshal(e)
-					texts = append(texts, string(b))
-				}
-				slices.Sort(texts)
-				fields["elem"] = texts
-			}
-			b, _ := json.Marshal(fields)
-			prefix := kind
-			if kind == "rule" { // rules keep their order within a chain
-				prefix = fmt.Sprintf("rule %v %04d", fields["chain"], len(lines))
-			}
-			lines = append(lines, prefix+" "+string(b))
-		}
-	}
-	counts := map[string]int{}
-	for i, l := range lines {
-		if f := strings.Fields(l); f[0] == "rule" {
-			counts[f[1]]++
-			lines[i] = fmt.Sprintf("rule %s %04d %s", f[1], counts[f[1]], l[strings.Index(l, "{"):])
-		}
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
-}
-
-// loadScript loads the table's script with `nft` itself into a namespace of its own and returns the listing.
-func loadScript(t *testing.T, table *ruleset.Table) string {
-	t.Helper()
-	name := fmt.Sprintf("ng-test-script-%d", len(t.Name()))
-	ns := nettest.Namespace(t, name)
-	defer func() { _ = netns.Delete(name) }()
-	path := filepath.Join(t.TempDir(), "table.nft")
-	if err := os.WriteFile(path, []byte(table.Script()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	nettest.Exec(t, ns, "nft", "-f", path)
-	return listing(t, ns)
-}
-
 func open(t testing.TB, name string) (*nft.Conn, *netns.Namespace) {
 	t.Helper()
 	ns := nettest.Namespace(t, name)
@@ -173,20 +109,20 @@ func TestReplaceEqualsScript(t *testing.T) {
 	nettest.Require(t)
 	nettest.Tool(t, "nft")
 	table := everything()
-	want := loadScript(t, table)
+	want := nettest.LoadRules(t, "ng-test-script", table.Script())
 	c, ns := open(t, "ng-test-own")
 	for range 2 {
 		if err := c.Replace(table); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, listing(t, ns)); diff != "" {
+		if diff := cmp.Diff(want, nettest.Rules(t, ns)); diff != "" {
 			t.Fatalf("listing differs from that of nft (-nft +own):\n%s", diff)
 		}
 	}
 	if err := c.Delete(); err != nil {
 		t.Fatal(err)
 	}
-	if got := listing(t, ns); got != "" {
+	if got := nettest.Rules(t, ns); got != "" {
 		t.Errorf("left after delete: %s", got)
 	}
 	if err := c.Delete(); err != nil {
@@ -222,7 +158,7 @@ func TestUpdate(t *testing.T) {
 	if err := c.Update(from, to); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(loadScript(t, to), listing(t, ns)); diff != "" {
+	if diff := cmp.Diff(nettest.LoadRules(t, "ng-test-script", to.Script()), nettest.Rules(t, ns)); diff != "" {
 		t.Fatalf("after update (-nft +own):\n%s", diff)
 	}
 	if err := c.Update(to, from); err != nil {
@@ -232,11 +168,11 @@ func TestUpdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A wrong idea of what is there must fail and change nothing.
-	before := listing(t, ns)
+	before := nettest.Rules(t, ns)
 	if err := c.Update(to, from); err == nil {
 		t.Error("an update from a wrong state succeeded")
 	}
-	if diff := cmp.Diff(before, listing(t, ns)); diff != "" {
+	if diff := cmp.Diff(before, nettest.Rules(t, ns)); diff != "" {
 		t.Errorf("a failed batch changed something:\n%s", diff)
 	}
 	if err := c.Replace(to); err != nil {
@@ -256,7 +192,7 @@ func TestManyElements(t *testing.T) {
 	if err := c.Replace(table); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(listing(t, ns), `concat`); n != 5000 {
+	if n := strings.Count(nettest.Rules(t, ns), `concat`); n != 5000 {
 		t.Errorf("%d elements", n)
 	}
 }
