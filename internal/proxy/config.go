@@ -136,10 +136,11 @@ type Group struct {
 	Servers   []Server
 }
 
-// Server is one target. Disabled renders it out of service, until the runtime API says otherwise.
+// Server is one target. Disabled renders it out of service, until the runtime API says otherwise; Draining does too, and
+// means that it gets no new request for good.
 type Server struct {
-	Address  netip.AddrPort
-	Disabled bool
+	Address            netip.AddrPort
+	Disabled, Draining bool
 }
 
 // Name returns the server's name, the same in every backend of its group.

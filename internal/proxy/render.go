@@ -136,7 +136,7 @@ func writeBackend(w *writer, g Group, n Node) {
 	w.line("%s if { nbsrv eq 0 } !{ stopping }", returnPage(503))
 	for _, s := range g.Servers {
 		state := ""
-		if s.Disabled {
+		if s.Disabled || s.Draining {
 			state = " disabled"
 		}
 		w.line("server %s %s %s%s", s.Name(), s.Address, serverOptions(g), state)
