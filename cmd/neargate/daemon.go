@@ -113,7 +113,7 @@ func (d *daemon) openStore(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
-	d.onClose(func() { _ = d.backend.Close() })
+	d.onClose(d.backend.Close)
 	if d.db, d.tables, err = store.OpenTables(ctx, d.backend, store.Options{Log: d.log}); err != nil {
 		return fmt.Errorf("load the store: %w", err)
 	}

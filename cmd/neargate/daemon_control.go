@@ -7,6 +7,7 @@ import (
 	"github.com/neargate/neargate/internal/control/gateway"
 	"github.com/neargate/neargate/internal/control/place"
 	"github.com/neargate/neargate/internal/control/reap"
+	"github.com/neargate/neargate/internal/control/targets"
 	"github.com/neargate/neargate/internal/reconcile"
 )
 
@@ -41,6 +42,7 @@ func (d *daemon) control(ctx context.Context) {
 	parts := map[string]func(context.Context) error{
 		"placement":    d.loop(place.New(place.Options{DB: d.db, Tables: d.tables, Clock: d.clock, Scope: scope, Host: hostName}), 4),
 		"services":     d.loop(deploy.New(d.db, d.tables, d.clock, scope), 4),
+		"targets":      d.loop(targets.New(d.db, d.tables, d.clock), 2),
 		"nat gateways": d.loop(gateway.New(d.db, d.tables, d.clock), 1),
 		"reaper":       reap.New(d.db, d.tables, d.clock).Run,
 	}

@@ -82,8 +82,8 @@ func (d *daemon) startEdge(start starter) error {
 		elbServer  = elbv2.New(elbv2.Options{DB: d.db, Tables: d.tables, Clock: d.clock, Scope: scope})
 		ecrServer  = ecr.New(ecr.Options{DB: d.db, Tables: d.tables, Clock: d.clock, Scope: scope, Registry: images, Key: key, Signer: signer, Log: d.log})
 		logsServer = logs.New(logs.Options{DB: d.db, Tables: d.tables, Events: d.events, Clock: d.clock, Scope: scope, Log: d.log})
-		iamServer  = apiiam.New(apiiam.Options{DB: d.db, Tables: d.tables, Clock: d.clock, Scope: scope, Keys: d.keys})
-		stsServer  = sts.New(sts.Options{DB: d.db, Tables: d.tables, Clock: d.clock, Scope: scope, Keys: d.keys})
+		iamServer  = apiiam.New(apiiam.Options{DB: d.db, Tables: d.tables, Clock: d.clock, Scope: scope})
+		stsServer  = sts.New(d.keys)
 		cfnServer  = cfn.New(cfn.Options{DB: d.db, Tables: d.tables, Clock: d.clock, Log: d.log, Services: resource.Services{
 			EC2: ec2Server, ECS: ecsServer, ELBv2: elbServer, ECR: ecrServer, Logs: logsServer, IAM: iamServer,
 		}})
