@@ -47,7 +47,8 @@ type Runtime interface {
 	// moment later; it is complete when Delete returns.
 	Wait(ctx context.Context, id string) (Exit, error)
 	// Exec runs one more process inside a running container and waits for it. When ctx ends the process is killed
-	// and ctx's error returned. Output goes to Stdout and Stderr, not to the log.
+	// and ctx's error returned. Output goes to Stdout and Stderr, not to the log. A command that cannot be executed is
+	// a fault of kind Invalid; any other error says nothing about the container.
 	Exec(ctx context.Context, id string, e Exec) (exitCode int, err error)
 	// Status tells what the container is doing.
 	Status(ctx context.Context, id string) (Status, error)
@@ -103,6 +104,7 @@ type Spec struct {
 	User       string   // user[:group] by name or number; empty: the image's
 	WorkDir    string   // empty: the image's
 	Hostname   string
+	OpenStdin  bool // standard input is open and never has anything, instead of being at its end
 	Init       bool // run a small init as first process that reaps orphans and passes signals on
 
 	NetNS        string // path of the network namespace

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -17,6 +20,7 @@ import (
 	"github.com/containerd/containerd/mount"
 	"github.com/containerd/containerd/protobuf"
 	"github.com/containerd/typeurl/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/neargate/neargate/internal/container"
 	"github.com/neargate/neargate/internal/fault"
@@ -67,6 +71,11 @@ func (r *Runtime) Create(ctx context.Context, s container.Spec) (err error) {
 	if err != nil && !errdefs.IsAlreadyExists(err) {
 		return fmt.Errorf("make root file system: %w", err)
 	}
+	if s.OpenStdin {
+		if err := r.makeStdin(s.ID); err != nil {
+			return err
+		}
+	}
 	if err := r.createProcess(ctx, s.ID, s.LogPath, mounts); err != nil {
 		return err
 	}
@@ -95,11 +104,27 @@ func (r *Runtime) createProcess(ctx context.Context, id, logPath string, mounts 
 		request.Stdout = "file://" + logPath
 		request.Stderr = request.Stdout
 	}
+	if _, err := os.Lstat(r.stdin(id)); err == nil {
+		request.Stdin = r.stdin(id)
+	}
 	for _, m := range mounts {
 		request.Rootfs = append(request.Rootfs, &types.Mount{Type: m.Type, Source: m.Source, Options: m.Options})
 	}
 	if _, err := r.client.TaskService().Create(ctx, request); err != nil {
-		return fmt.Errorf("create process: %w", runcError(err))
+		return runcError(err)
+	}
+	return nil
+}
+
+func (r *Runtime) stdin(id string) string { return filepath.Join(r.opts.Stdin, id) }
+
+// makeStdin makes the pipe that is a container's standard input. The shim holds its other end open.
+func (r *Runtime) makeStdin(id string) error {
+	if err := os.MkdirAll(r.opts.Stdin, 0o700); err != nil {
+		return fmt.Errorf("make standard input: %w", err)
+	}
+	if err := unix.Mkfifo(r.stdin(id), 0o600); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("make standard input: %w", err)
 	}
 	return nil
 }
@@ -114,7 +139,7 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 	process, getErr := r.client.TaskService().Get(ctx, &tasksapi.GetRequest{ContainerID: id})
 	gone := getErr != nil && errdefs.IsNotFound(plain(getErr))
 	if !gone && (getErr != nil || process.Process.Status != tasktypes.Status_STOPPED || !isRestart(err)) {
-		return fmt.Errorf("start process: %w", runcError(err))
+		return runcError(err)
 	}
 	record, err := r.client.ContainerService().Get(ctx, id)
 	if err != nil {
@@ -133,7 +158,7 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 		return err
 	}
 	if _, err := r.client.TaskService().Start(ctx, &tasksapi.StartRequest{ContainerID: id}); err != nil {
-		return fmt.Errorf("start process: %w", runcError(err))
+		return runcError(err)
 	}
 	return nil
 }
@@ -184,6 +209,9 @@ func (r *Runtime) Delete(ctx context.Context, id string) error {
 	if err := r.client.SnapshotService(snapshotter).Remove(ctx, id); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("delete root file system: %w", err)
 	}
+	if err := os.Remove(r.stdin(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete standard input: %w", err)
+	}
 	r.remember(id, "")
 	return nil
 }
@@ -209,7 +237,7 @@ func (r *Runtime) deleteProcess(ctx context.Context, id string) error {
 func runcError(err error) error {
 	err = plain(err)
 	text := err.Error()
-	for _, lead := range []string{"OCI runtime create failed: ", "OCI runtime start failed: "} {
+	for _, lead := range []string{"OCI runtime create failed: ", "OCI runtime start failed: ", "OCI runtime exec failed: "} {
 		if _, rest, ok := strings.Cut(text, lead); ok {
 			rest = strings.TrimSuffix(rest, ": unknown")
 			return &runtimeError{text: rest, cause: err}

@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/neargate/neargate/internal/container"
 	"github.com/neargate/neargate/internal/container/runtimetest"
+	"github.com/neargate/neargate/internal/fault"
 	"github.com/neargate/neargate/internal/linux/cgroup"
 	"github.com/neargate/neargate/internal/linux/netns"
 )
@@ -52,7 +54,11 @@ func instance(t testing.TB) (*Server, *Runtime, runtimetest.Setup) {
 	}
 	ns.Close()
 	options := server.Options()
-	options.Cgroups = tree
+	program := filepath.Join(dir, "program")
+	if err := os.WriteFile(program, runtimetest.ProbeBinary(t), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	options.Cgroups, options.Init = tree, []string{program, "init"}
 	open := func(t testing.TB) *Runtime {
 		r, err := New(options)
 		if err != nil {
@@ -67,17 +73,8 @@ func instance(t testing.TB) (*Server, *Runtime, runtimetest.Setup) {
 	}
 	t.Cleanup(func() {
 		ctx := context.Background()
-		list, err := runtime.List(ctx)
-		if err != nil {
-			t.Error(err)
-		}
-		for _, c := range list {
-			if err := runtime.Delete(ctx, c.ID); err != nil {
-				t.Error(err)
-			}
-		}
 		_ = runtime.Close()
-		if err := server.Remove(ctx); err != nil {
+		if err := server.Purge(ctx); err != nil {
 			t.Error(err)
 		}
 		if err := tree.Remove(group); err != nil {
@@ -218,6 +215,46 @@ func TestContainer(t *testing.T) {
 		}
 		if list, err := r.List(t.Context()); err != nil || len(list) != 0 {
 			t.Errorf("left: %v, %v", list, err)
+		}
+	})
+	t.Run("init", func(t *testing.T) {
+		s := spec("init", "pid", "+", "exit", "3")
+		s.Init, s.ReadonlyRoot = true, true
+		if out, exit := run(t, r, s); exit.Code != 3 || out == "1\n" {
+			t.Errorf("%d, %q", exit.Code, out)
+		}
+	})
+	t.Run("standard input", func(t *testing.T) {
+		closed, open := spec("stdin-closed", "cat", "+", "exit", "6"), spec("stdin-open", "print", "ready", "+", "cat", "+", "exit", "6")
+		if _, exit := run(t, r, closed); exit.Code != 6 {
+			t.Errorf("exit is %+v", exit)
+		}
+		open.OpenStdin, open.LogPath = true, filepath.Join(t.TempDir(), "log")
+		if err := r.Create(t.Context(), open); err != nil {
+			t.Fatal(err)
+		}
+		defer r.Delete(context.Background(), open.ID)
+		if err := r.Start(t.Context(), open.ID); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		if exit, err := r.Wait(ctx, open.ID); err == nil {
+			t.Errorf("its input has ended: %+v", exit)
+		}
+	})
+	t.Run("command of exec not found", func(t *testing.T) {
+		s := spec("exec", "sleep")
+		if err := r.Create(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		defer r.Delete(context.Background(), s.ID)
+		if err := r.Start(t.Context(), s.ID); err != nil {
+			t.Fatal(err)
+		}
+		_, err := r.Exec(t.Context(), s.ID, container.Exec{Args: []string{"nothing"}})
+		if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "executable file not found") {
+			t.Errorf("error is %v", err)
 		}
 	})
 	t.Run("terminal", func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -55,13 +56,16 @@ func (r *Runtime) Exec(ctx context.Context, id string, e container.Exec) (int, e
 		ContainerID: id, ExecID: execID, Terminal: e.TTY, Spec: process,
 		Stdin: config.Stdin, Stdout: config.Stdout, Stderr: config.Stderr,
 	}); err != nil {
-		return 0, fmt.Errorf("make process: %w", runcError(translate(err, id)))
+		return 0, fmt.Errorf("make process: %w", translate(err, id))
 	}
 	defer func() {
 		_, _ = tasks.DeleteProcess(clean, &tasksapi.DeleteProcessRequest{ContainerID: id, ExecID: execID})
 	}()
 	if _, err := tasks.Start(ctx, &tasksapi.StartRequest{ContainerID: id, ExecID: execID}); err != nil {
-		return 0, fmt.Errorf("start process: %w", runcError(err))
+		if err, ok := errors.AsType[*runtimeError](runcError(err)); ok {
+			return 0, &fault.Fault{Kind: fault.Invalid, ID: "command", Message: err.text}
+		}
+		return 0, fmt.Errorf("start process: %w", plain(err))
 	}
 	done := make(chan struct{})
 	defer close(done)

@@ -47,6 +47,7 @@ type Options struct {
 	Socket  string   // of containerd
 	RuncDir string   // where runc keeps its state
 	TempDir string   // for the pipes of Exec and the mounts of image views
+	Stdin   string   // folder of the pipes that are standard inputs
 	Init    []string // command put before a container's own when Spec.Init is set; its first word is a static program on the host
 	Cgroups *cgroup.Tree
 	Logger  *slog.Logger

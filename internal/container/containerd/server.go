@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"text/template"
 	"time"
@@ -32,8 +33,9 @@ type ServerOptions struct {
 
 // Server is our instance of containerd. It is a process of its own session and goes on when the daemon ends.
 type Server struct {
-	opts ServerOptions
-	log  *slog.Logger
+	opts    ServerOptions
+	log     *slog.Logger
+	cleared sync.Once
 }
 
 // configTemplate leaves out what only Kubernetes or other snapshotters need. The garbage collector's default of a run
@@ -82,7 +84,7 @@ func (s *Server) path(name string) string { return filepath.Join(s.opts.Dir, nam
 
 // Options returns the options of a [Runtime] on this instance, all but the caller's own ones.
 func (s *Server) Options() Options {
-	return Options{Socket: s.path("containerd.sock"), RuncDir: s.path("state/runc"), TempDir: s.path("tmp"), Logger: s.log}
+	return Options{Socket: s.path("containerd.sock"), RuncDir: s.path("state/runc"), TempDir: s.path("tmp"), Stdin: s.path("stdin"), Logger: s.log}
 }
 
 // Ensure adopts the instance if it runs with the configuration that we would write now, starts it if it does not run, and
@@ -94,7 +96,7 @@ func (s *Server) Ensure(ctx context.Context) (started bool, err error) {
 			return false, fmt.Errorf("make containerd's folder: %w", err)
 		}
 	}
-	s.clearTemp()
+	s.cleared.Do(s.clearTemp) // later on, somebody may be using what is there
 	var config bytes.Buffer
 	if err := configTemplate.Execute(&config, map[string]string{
 		"Root": s.path("root"), "State": s.path("state"), "Socket": s.path("containerd.sock"), "TTRPC": s.path("ttrpc.sock"),
@@ -259,6 +261,32 @@ func waitExit(ctx context.Context, fd int, patience time.Duration) bool {
 		}
 	}
 	return false
+}
+
+// Purge deletes all containers, whether the instance runs or not, then the instance and its folder: the end of
+// everything here. There is nothing to do where there never was an instance.
+func (s *Server) Purge(ctx context.Context) error {
+	if _, err := os.Stat(s.path("config.toml")); errors.Is(err, fs.ErrNotExist) {
+		return s.Remove(ctx)
+	}
+	if _, err := s.Ensure(ctx); err != nil {
+		return err
+	}
+	r, err := New(s.Options())
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	list, err := r.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if err := r.Delete(ctx, c.ID); err != nil {
+			return fmt.Errorf("delete container %s: %w", c.ID, err)
+		}
+	}
+	return s.Remove(ctx)
 }
 
 // Remove stops the instance and deletes its folder. All containers must have been deleted before.

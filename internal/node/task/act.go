@@ -177,10 +177,10 @@ func (r *runner) check(ctx context.Context, id string, h *model.ContainerHealth)
 		return result, false
 	case errors.Is(err, context.DeadlineExceeded):
 		result.exitCode, result.output = checkFailed, fmt.Sprintf("Health check exceeded timeout (%ds)", h.Timeout)
-	case err != nil && isGone(err):
-		return result, false
-	case err != nil:
+	case fault.KindOf(err) == fault.Invalid && err != nil:
 		result.exitCode, result.output = checkFailed, clip(err.Error())
+	case err != nil:
+		return result, false
 	}
 	return result, true
 }

@@ -71,6 +71,9 @@ func Compile(t *model.Task, d *model.TaskDefinition, c *model.ContainerDefinitio
 	if c.PseudoTerminal {
 		return container.Spec{}, fault.New(fault.Unsupported, "container", c.Name, "pseudoTerminal is not supported")
 	}
+	if d.PIDMode != "" {
+		return container.Spec{}, fault.New(fault.Unsupported, "task definition", d.Family, "pidMode is not supported")
+	}
 	mounts, err := compileMounts(d, c, at)
 	if err != nil {
 		return container.Spec{}, err
@@ -79,7 +82,7 @@ func Compile(t *model.Task, d *model.TaskDefinition, c *model.ContainerDefinitio
 		ID: runtimeID(t.ID, c.Name), Group: t.ID, Image: image,
 		Labels:     map[string]string{labelTask: t.ID, labelContainer: c.Name, labelImage: image},
 		Entrypoint: c.EntryPoint, Command: c.Command, Env: environment(t, c, o, at), User: c.User, WorkDir: c.WorkingDirectory,
-		Hostname: cmp.Or(c.Hostname, model.PrivateDNSName(at.region, at.address)), Init: c.InitProcess, NetNS: at.netns, Mounts: mounts,
+		Hostname: cmp.Or(c.Hostname, model.PrivateDNSName(at.region, at.address)), OpenStdin: c.Interactive, Init: c.InitProcess, NetNS: at.netns, Mounts: mounts,
 		ReadonlyRoot: c.ReadonlyRootFilesystem, CgroupParent: at.cgroup, CPUShares: uint64(max(leastShares, valueOr(o.CPU, c.CPU))),
 		Memory:            int64(valueOr(o.MemoryMiB, c.MemoryMiB)) * mib,
 		MemoryReservation: int64(valueOr(o.MemoryReservationMiB, c.MemoryReservationMiB)) * mib,

@@ -13,10 +13,14 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/neargate/neargate/internal/container/initproc"
 	"github.com/neargate/neargate/internal/container/runtimetest/probe"
 )
 
 func main() {
+	if len(os.Args) > 2 && os.Args[1] == "init" {
+		os.Exit(initproc.Run(os.Args[2:]))
+	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
 	os.Exit(probe.Run(probe.Process{
