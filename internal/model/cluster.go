@@ -1,5 +1,7 @@
 package model
 
+import "time"
+
 // Cluster states.
 const (
 	ClusterActive   = "ACTIVE"
@@ -15,6 +17,7 @@ type Cluster struct {
 	Settings          []NameValue                `json:"settings,omitempty"` // containerInsights
 	CapacityProviders []string                   `json:"capacityProviders,omitempty"`
 	DefaultStrategy   []CapacityProviderStrategy `json:"defaultStrategy,omitempty"`
+	DeletedAt         time.Time                  `json:"deletedAt"`
 }
 
 // NameValue is a named setting.

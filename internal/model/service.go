@@ -36,6 +36,7 @@ type Service struct {
 	Deployments        []Deployment               `json:"deployments"`           // the first is PRIMARY
 	Events             []ServiceEvent             `json:"events,omitempty"`      // newest first, at most 100
 	Rebalancing        bool                       `json:"rebalancing,omitempty"` // one task more than desired runs, to even out the zones
+	RebalanceAfter     time.Time                  `json:"rebalanceAfter"`        // evening out did not help: not before this time again
 	DeletedAt          time.Time                  `json:"deletedAt"`
 	SteadyAt           time.Time                  `json:"steadyAt"` // when "has reached a steady state" was said last; zero when not steady
 }
@@ -90,9 +91,11 @@ type Deployment struct {
 	CreatedAt        time.Time                  `json:"createdAt"`
 	UpdatedAt        time.Time                  `json:"updatedAt"`
 	// Everything the breaker and the restart throttle need to go on after a restart of the daemon.
-	RanOnce     bool      `json:"ranOnce,omitempty"`
-	NextStartAt time.Time `json:"nextStartAt"`
-	Throttled   int       `json:"throttled,omitempty"`
+	RanOnce     bool      `json:"ranOnce,omitempty"`   // a task of it was healthy once: the breaker is out
+	NextStartAt time.Time `json:"nextStartAt"`         // no task is started before
+	Throttled   int       `json:"throttled,omitempty"` // rounds of starts in a row that failed
+	Rollback    bool      `json:"rollback,omitempty"`  // the circuit breaker made it: it is not rolled back in turn
+	CompletedAt time.Time `json:"completedAt"`         // when the rollout ended, well or not
 }
 
 // ServiceEvent is one line of a service's history.
