@@ -16,7 +16,12 @@ import (
 // manifest serves /v2/<repository>/manifests/<tag or digest>.
 func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, t target) error {
 	_, isDigest := ParseDigest(t.ref)
-	if !isDigest && !IsTag(t.ref) {
+	switch valid := isDigest || IsTag(t.ref); {
+	case !valid && r.Method == http.MethodPut && strings.Contains(t.ref, ":"):
+		return &apiError{status: http.StatusBadRequest, Code: "DIGEST_INVALID", Message: "'" + t.ref + "' is not a sha256 digest"}
+	case !valid && r.Method == http.MethodPut:
+		return &apiError{status: http.StatusBadRequest, Code: "TAG_INVALID", Message: "'" + t.ref + "' cannot be a tag"}
+	case !valid:
 		return &apiError{status: http.StatusNotFound, Code: "MANIFEST_UNKNOWN", Message: "Requested image not found"}
 	}
 	switch r.Method {
