@@ -210,7 +210,10 @@ func (c *compiler) natENI(id string) (string, bool) {
 	return "", false
 }
 
-// resolver is where tasks may reach the router itself; security groups do not apply to it, as on AWS.
+// metadataPort is where task metadata and credentials are served.
+const metadataPort = 80
+
+// resolver is where tasks may reach the router itself: DNS and task metadata. Security groups do not apply to it, as on AWS.
 func (c *compiler) resolver() ruleset.Set {
 	set := ruleset.Set{Name: setResolver, Key: []ruleset.Type{ruleset.IPv4, ruleset.Proto, ruleset.Port}}
 	if c.in.VPC.DNSSupport {
@@ -220,13 +223,14 @@ func (c *compiler) resolver() ruleset.Set {
 			}
 		}
 	}
+	set.Elements = append(set.Elements, ruleset.Element{Key: ruleset.NewKey().Addr(model.TaskMetadata).Byte(model.ProtoTCP).Port(metadataPort).Concat()})
 	sortElements(set.Elements)
 	return set
 }
 
-// addresses are the router's own: the first host address of each subnet, and the resolver's.
+// addresses are the router's own: the first host address of each subnet, the resolver's, and that of task metadata.
 func (c *compiler) addresses() []netip.Addr {
-	var out []netip.Addr
+	out := []netip.Addr{model.TaskMetadata}
 	for _, s := range c.in.Subnets {
 		out = append(out, s.Router())
 	}

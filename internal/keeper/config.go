@@ -37,10 +37,13 @@ type Resolver struct {
 type Task struct {
 	ID    string `json:"id"`
 	Netns string `json:"netns"`
-	// Address is where metadata is served; 169.254.170.2:80. It may be put on lo later than here. Unset: no metadata.
-	Address  netip.AddrPort   `json:"address,omitzero"`
-	Metadata metadata.Config  `json:"metadata"`
-	Logs     []logship.Config `json:"logs,omitempty"`
+	// Address is where metadata is served, 169.254.170.2:80; unset: not at all. The listener is not in the task's own
+	// namespace, where it would keep the task from listening on that port, but in the VPC's, on the task's interface.
+	Address        netip.AddrPort   `json:"address,omitzero"`
+	MetadataNetns  string           `json:"metadataNetns,omitempty"`
+	MetadataDevice string           `json:"metadataDevice,omitempty"`
+	Metadata       metadata.Config  `json:"metadata"`
+	Logs           []logship.Config `json:"logs,omitempty"`
 }
 
 // LoadBalancerChecks are the health checks of one load balancer.
@@ -94,6 +97,9 @@ func (r Resolver) Validate() error {
 func (t Task) Validate() error {
 	if err := checkPlace(t.ID, t.Netns); err != nil {
 		return err
+	}
+	if t.Address.IsValid() && (t.MetadataNetns == "" || t.MetadataDevice == "") {
+		return fmt.Errorf("task %s: metadata needs a namespace and an interface", t.ID)
 	}
 	seen := map[string]bool{}
 	for _, l := range t.Logs {

@@ -57,7 +57,7 @@ func (t *taskRun) update(spec Task) error {
 		wanted = append(wanted, spec.Address)
 	}
 	err := t.ports.set(wanted, func(a netip.AddrPort) (io.Closer, func() error, error) {
-		l, err := t.env.table.Listen(t.netns, a)
+		l, err := t.env.table.ListenOn(spec.MetadataNetns, spec.MetadataDevice, a)
 		if err != nil {
 			return nil, nil, err
 		}

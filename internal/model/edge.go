@@ -12,7 +12,8 @@ var (
 	OutsideClient = netip.MustParseAddr("198.19.255.1")
 	// LinkLocalResolver is the VPC resolver's second address.
 	LinkLocalResolver = netip.MustParseAddr("169.254.169.253")
-	// TaskMetadata is where a task's metadata and credentials are served, on lo of its own namespace.
+	// TaskMetadata is where a task's metadata and credentials are served: by the VPC's router, on the task's
+	// own interface. In the task's namespace a listener would take the port 80 away from the task (0.0.0.0:80 clashes).
 	TaskMetadata = netip.MustParseAddr("169.254.170.2")
 )
 

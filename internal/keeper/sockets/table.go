@@ -31,6 +31,7 @@ const (
 type Key struct {
 	Network string         `json:"network"`
 	Netns   string         `json:"netns,omitempty"`
+	Device  string         `json:"device,omitempty"` // only what comes in by this interface
 	Address netip.AddrPort `json:"address,omitzero"`
 	Path    string         `json:"path,omitempty"`
 }
@@ -40,6 +41,9 @@ func (k Key) String() string {
 	where := k.Path
 	if where == "" {
 		where = k.Address.String()
+	}
+	if k.Device != "" {
+		where += "%" + k.Device
 	}
 	if k.Netns != "" {
 		where += " in " + k.Netns
@@ -93,9 +97,20 @@ func (t *Table) forget(key Key) {
 
 // Listen returns a TCP listener: an inherited one, or a new one. The address need not be on an interface yet.
 func (t *Table) Listen(space string, addr netip.AddrPort) (*Listener, error) {
-	key := Key{Network: TCP, Netns: space, Address: addr}
+	return t.ListenOn(space, "", addr)
+}
+
+// ListenOn is Listen for what comes in by one interface, which has to be there: several sockets may then have the same
+// address, each on an interface of its own. An empty device is any interface.
+func (t *Table) ListenOn(space, device string, addr netip.AddrPort) (*Listener, error) {
+	key := Key{Network: TCP, Netns: space, Device: device, Address: addr}
 	return t.listen(key, func() (net.Listener, error) {
-		lc := net.ListenConfig{Control: freeBind}
+		lc := net.ListenConfig{Control: func(network, address string, raw syscall.RawConn) error {
+			if err := freeBind(network, address, raw); err != nil || device == "" {
+				return err
+			}
+			return bindToDevice(raw, device)
+		}}
 		lc.SetMultipathTCP(false) // MPTCP sockets cannot be spliced
 		var l net.Listener
 		err := inside(space, func() (err error) {
@@ -215,4 +230,13 @@ func freeBind(network, _ string, raw syscall.RawConn) error {
 		return cerr
 	}
 	return os.NewSyscallError("setsockopt", err)
+}
+
+// bindToDevice makes a socket take only what comes in by that interface.
+func bindToDevice(raw syscall.RawConn, device string) error {
+	var err error
+	if cerr := raw.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), device) }); cerr != nil {
+		return cerr
+	}
+	return os.NewSyscallError("bind to device "+device, err)
 }

@@ -45,6 +45,7 @@ func (r *runner) compileKept(t *model.Task, k *keptTask, images map[string]pulle
 	}
 	out := keeper.Task{
 		ID: r.id, Netns: model.TaskNetns(r.id), Address: netip.AddrPortFrom(model.TaskMetadata, metadataPort), Metadata: config,
+		MetadataNetns: model.VPCNetns(t.VPCID), MetadataDevice: model.VethName(t.ENIID),
 	}
 	for i := range r.definition.Containers {
 		c := &r.definition.Containers[i]

@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 
-	"github.com/vishvananda/netlink"
 
 	"github.com/neargate/neargate/internal/keeper"
-	"github.com/neargate/neargate/internal/linux/link"
 	"github.com/neargate/neargate/internal/linux/netns"
 	"github.com/neargate/neargate/internal/model"
 )
@@ -22,28 +19,13 @@ import (
 // HostNamespaces are the named network namespaces of this host.
 type HostNamespaces struct{}
 
-// Ensure makes the namespace if it is not there, and puts the address of task metadata on its lo.
+// Ensure makes the namespace if it is not there.
 func (HostNamespaces) Ensure(name string) error {
 	ns, _, err := netns.Ensure(name)
 	if err != nil {
 		return err
 	}
-	defer ns.Close()
-	c, err := link.Open(ns)
-	if err != nil {
-		return fmt.Errorf("open namespace %s: %w", name, err)
-	}
-	defer c.Close()
-	lo, err := c.Handle().LinkByName("lo")
-	if err != nil {
-		return fmt.Errorf("find lo of %s: %w", name, err)
-	}
-	const hostBits = 32
-	address := &netlink.Addr{IPNet: &net.IPNet{IP: model.TaskMetadata.AsSlice(), Mask: net.CIDRMask(hostBits, hostBits)}}
-	if err := c.Handle().AddrReplace(lo, address); err != nil {
-		return fmt.Errorf("put %s on lo of %s: %w", model.TaskMetadata, name, err)
-	}
-	return nil
+	return ns.Close()
 }
 
 // Delete removes the namespace.
