@@ -13,13 +13,15 @@ package network
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/neargate/neargate/internal/fabric"
+	"github.com/neargate/neargate/internal/fault"
 	"github.com/neargate/neargate/internal/model"
 	"github.com/neargate/neargate/internal/reconcile"
 )
@@ -30,6 +32,8 @@ type Source interface {
 	VPC(id string) (vpc fabric.VPC, revision int64, ok bool)
 	// VPCs returns the identifiers of all VPCs.
 	VPCs() []string
+	// Interface returns an ENI's record.
+	Interface(id string) (*model.NetworkInterface, bool)
 	// SetNatInstalled notes whether a NAT gateway is wired and translates.
 	SetNatInstalled(ctx context.Context, natID string, installed bool) error
 }
@@ -130,6 +134,45 @@ func (n *Network) DetachENI(_ context.Context, eni *model.NetworkInterface) erro
 	return nil
 }
 
+// ByID attaches and detaches ENIs by their identifiers, for owners who keep no records.
+type ByID struct{ Network *Network }
+
+// AttachENI is [Network.AttachENI].
+func (b ByID) AttachENI(ctx context.Context, id string) error {
+	eni, ok := b.Network.cfg.Source.Interface(id)
+	if !ok {
+		return fmt.Errorf("attach: %w", fault.NewNotFound("network interface", id))
+	}
+	return b.Network.AttachENI(ctx, eni)
+}
+
+// DetachENI is [Network.DetachENI]; it also works when the record is gone.
+func (b ByID) DetachENI(ctx context.Context, id string) error {
+	if eni, ok := b.Network.cfg.Source.Interface(id); ok {
+		return b.Network.DetachENI(ctx, eni)
+	}
+	name := model.VethName(id)
+	for _, v := range b.Network.all() {
+		v.mu.Lock()
+		var err error
+		if v.wired[name] {
+			err = v.unwire(name)
+		}
+		v.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("detach %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// all returns the VPCs that are known.
+func (n *Network) all() []*vpc {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Values(n.vpcs))
+}
+
 // Installed returns the revision of the records that a VPC's namespace is known to follow, 0 if there is none.
 func (n *Network) Installed(id string) int64 {
 	v := n.vpc(id)
@@ -171,18 +214,13 @@ func (n *Network) Drops(id string) (map[string]map[string]uint64, error) {
 }
 
 // Close gives the sockets back. What is in the kernel stays.
-func (n *Network) Close() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var errs []error
-	for id, v := range n.vpcs {
+func (n *Network) Close() {
+	for _, v := range n.all() {
 		v.mu.Lock()
 		v.close()
 		v.mu.Unlock()
-		delete(n.vpcs, id)
 	}
 	n.edge.close()
-	return errors.Join(errs...)
 }
 
 // vpc returns the state of a VPC, new if it was not seen before.

@@ -60,6 +60,11 @@ func (r *Records) VPCs() []string {
 	return ids
 }
 
+// Interface returns an ENI's record.
+func (r *Records) Interface(id string) (*model.NetworkInterface, bool) {
+	return r.tables.NetworkInterfaces.Get(r.db.View(), id)
+}
+
 // SetNatInstalled notes on the record whether a NAT gateway works.
 func (r *Records) SetNatInstalled(ctx context.Context, natID string, installed bool) error {
 	err := r.db.Update(ctx, func(tx *store.Txn) error {

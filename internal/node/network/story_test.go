@@ -1,10 +1,16 @@
 package network
 
 import (
+	"errors"
+	"io"
 	"net/netip"
 	"slices"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/neargate/neargate/internal/linux/conntrack"
+	"github.com/neargate/neargate/internal/linux/netns"
 	"github.com/neargate/neargate/internal/model"
 )
 
@@ -61,6 +67,17 @@ func TestOverlappingVPCsAreApart(t *testing.T) {
 	public := w.publish(b, inB)
 	w.publish(a, inA)
 	inA.reaches(public, 80)
+	// Large segments too, although the gateways' links are narrower than the ENIs'.
+	c, _, err := inA.dial(public, 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(ample))
+	go func() { _, _ = c.Write(make([]byte, 1<<20)) }()
+	if n, err := io.CopyN(io.Discard, c, 1<<20); err != nil {
+		t.Errorf("%d bytes came back: %v", n, err)
+	}
 }
 
 func TestRevokedRule(t *testing.T) {
@@ -152,10 +169,30 @@ func TestNatGateway(t *testing.T) {
 		}
 		defer c.Close()
 	}
+	// Idle for too long: the gateway has forgotten the connection and resets it when it is used again.
+	c, _, err := one.dial(service, 443)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ns, err := netns.Open(model.NatNetns(gateway.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	if n, err := conntrack.Delete(ns, func(f conntrack.Flow) bool { return f.Original.Src == one.ip }); err != nil || n == 0 {
+		t.Fatalf("%d flows deleted, %v", n, err)
+	}
+	_ = c.SetDeadline(time.Now().Add(ample))
+	_, _ = c.Write([]byte("ping"))
+	if _, err := c.Read(make([]byte, 4)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a forgotten connection: %v, want a reset", err)
+	}
 	// Nothing gets in through it, and it answers nobody.
 	w.outside().fails(gateway.PublicIP, 80)
 	one.fails(gateway.PrivateIP, 80)
 	// Deleted: nothing passes, and nothing is left.
+	ns.Close()
 	w.change(v, func() {
 		edited := *v.NatGateways[0]
 		edited.State = model.NatDeleting

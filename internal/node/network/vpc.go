@@ -93,22 +93,18 @@ func (v *vpc) reconcile(ctx context.Context) error {
 	if err := v.setGateway(want.Gateway != nil); err != nil {
 		return err
 	}
-	if err := v.wireOwn(ctx); err != nil {
-		return err
-	}
-	if err := v.route(); err != nil {
-		return err
-	}
+	// What fails from here on does not hold up the rest: it is tried again, and the rest is right meanwhile.
+	errs := []error{v.wireOwn(ctx), v.route()}
 	if public := fabric.PublicAddresses(want); !v.published || !maps.Equal(public, v.public) {
-		if err := v.n.edge.apply(); err != nil {
-			return err
-		}
-		v.public, v.published = public, true
+		err := v.n.edge.apply()
+		v.public, v.published = public, err == nil
+		errs = append(errs, err)
 	}
 	if hadRouter {
-		if err := v.cut(before, want); err != nil {
-			return err
-		}
+		errs = append(errs, v.cut(before, want))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	v.revision = revision
 	return nil

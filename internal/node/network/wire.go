@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -118,8 +119,13 @@ func (v *vpc) subnet(id string) *model.Subnet {
 
 // unwire removes an ENI's link by its name in the VPC's namespace; routes and neighbours go with it.
 func (v *vpc) unwire(name string) error {
-	if v.link == nil {
-		return nil // the VPC is gone, or not looked at yet: then the sweep finds what has no record
+	if v.ns == nil {
+		if !netns.Exists(model.VPCNetns(v.id)) {
+			return nil
+		}
+		if err := v.open(); err != nil { // after a restart, before the VPC was looked at
+			return err
+		}
 	}
 	v.n.rtnl.Lock()
 	defer v.n.rtnl.Unlock()
@@ -130,71 +136,71 @@ func (v *vpc) unwire(name string) error {
 	return nil
 }
 
-// wireOwn wires the ENIs whose namespaces are this package's matter: load balancers' and NAT gateways', and removes
-// the links of ENIs that are gone.
+// wireOwn makes the NAT gateways, whose namespaces are this package's matter, and removes the links of ENIs that are
+// gone. What fails does not hold up the rest.
 func (v *vpc) wireOwn(ctx context.Context) error {
+	errs := []error{v.natGateways(ctx)}
 	wanted := make(map[string]bool, len(v.enis))
 	for _, e := range v.input.Interfaces {
 		wanted[model.VethName(e.ID)] = v.n.isHere(e)
-		if e.OwnerKind == model.OwnerLoadBalancer && v.n.isHere(e) && !v.wired[model.VethName(e.ID)] {
-			if err := v.wire(e); err != nil {
-				return err
-			}
-		}
-	}
-	if err := v.natGateways(ctx); err != nil {
-		return err
 	}
 	for name := range v.wired {
 		if !wanted[name] {
-			if err := v.unwire(name); err != nil {
-				return err
-			}
+			errs = append(errs, v.unwire(name))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // natGateways makes the namespaces of NAT gateways that should work and deletes those of others.
 func (v *vpc) natGateways(ctx context.Context) error {
+	var errs []error
 	for _, g := range v.input.NatGateways {
 		eni := v.enis[g.ENIID]
 		want := eni != nil && v.n.isHere(eni) && (g.State == model.NatPending || g.State == model.NatAvailable)
+		var err error
 		switch {
 		case want && (!v.nats[g.ID] || !g.Installed):
-			if err := v.wireNat(g, eni); err != nil {
-				return fmt.Errorf("nat gateway %s: %w", g.ID, err)
-			}
-			v.nats[g.ID], v.routed = true, false
-			if err := v.route(); err != nil {
-				return err
-			}
-			if err := v.n.cfg.Source.SetNatInstalled(ctx, g.ID, true); err != nil {
-				return err
-			}
+			err = v.openNat(ctx, g, eni)
 		case !want && (v.nats[g.ID] || g.Installed):
-			if err := v.unwire(model.VethName(g.ENIID)); err != nil {
-				return err
-			}
-			if err := netns.Delete(model.NatNetns(g.ID)); err != nil {
-				return err
-			}
-			delete(v.nats, g.ID)
-			v.routed = false
-			if err := v.n.cfg.Source.SetNatInstalled(ctx, g.ID, false); err != nil {
-				return err
-			}
+			err = v.closeNat(ctx, g)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("nat gateway %s: %w", g.ID, err))
 		}
 	}
 	for id := range v.nats {
 		if v.nat(id) == nil {
-			if err := netns.Delete(model.NatNetns(id)); err != nil {
-				return err
-			}
+			errs = append(errs, netns.Delete(model.NatNetns(id)))
 			delete(v.nats, id)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// openNat makes a NAT gateway and says so once its routes lead to it.
+func (v *vpc) openNat(ctx context.Context, g *model.NatGateway, eni *model.NetworkInterface) error {
+	if err := v.wireNat(g, eni); err != nil {
+		return err
+	}
+	v.nats[g.ID], v.routed = true, false
+	if err := v.route(); err != nil {
+		return err
+	}
+	return v.n.cfg.Source.SetNatInstalled(ctx, g.ID, true)
+}
+
+// closeNat takes a NAT gateway away and says so.
+func (v *vpc) closeNat(ctx context.Context, g *model.NatGateway) error {
+	if err := v.unwire(model.VethName(g.ENIID)); err != nil {
+		return err
+	}
+	if err := netns.Delete(model.NatNetns(g.ID)); err != nil {
+		return err
+	}
+	delete(v.nats, g.ID)
+	v.routed = false
+	return v.n.cfg.Source.SetNatInstalled(ctx, g.ID, false)
 }
 
 func (v *vpc) nat(id string) *model.NatGateway {

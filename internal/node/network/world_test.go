@@ -73,6 +73,19 @@ func (w *world) VPCs() []string {
 	return ids
 }
 
+func (w *world) Interface(id string) (*model.NetworkInterface, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, v := range w.vpcs {
+		for _, e := range v.Interfaces {
+			if e.ID == id {
+				return e, true
+			}
+		}
+	}
+	return nil, false
+}
+
 func (w *world) SetNatInstalled(_ context.Context, id string, installed bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
