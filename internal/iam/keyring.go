@@ -173,3 +173,18 @@ func secret(bytes int) string {
 
 // AdminUserID returns the administrator's identifier, the same every time.
 func AdminUserID(account string) string { return "AIDA" + "ADMIN" + account }
+
+// sweepEvery is how often expired credentials are removed.
+const sweepEvery = time.Hour
+
+// RunSweep removes expired credentials every hour until ctx ends; failed is told what goes wrong.
+func (k *Keyring) RunSweep(ctx context.Context, failed func(error)) error {
+	for {
+		if err := k.Clock.Sleep(ctx, sweepEvery); err != nil {
+			return err
+		}
+		if err := k.Sweep(ctx); err != nil {
+			failed(err)
+		}
+	}
+}

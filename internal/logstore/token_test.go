@@ -3,7 +3,7 @@ package logstore
 import "testing"
 
 func FuzzToken(f *testing.F) {
-	f.Add("neargate:abc/app:0-10")
+	f.Add("neargate:0123456789abcdef:0:10")
 	f.Add("49545295115971876468408574808414755329919666212443258898")
 	f.Fuzz(func(t *testing.T, s string) {
 		source, from, to, ok := ParseToken(s)
