@@ -684,6 +684,26 @@ func (f *elbFront) ModifyLoadBalancerAttributes(context.Context, *elbv2api.Modif
 	})
 }
 
+func (f *elbFront) SetSubnets(_ context.Context, in *elbv2api.SetSubnetsInput) (*elbv2api.SetSubnetsOutput, error) {
+	return call(f.front, "SetSubnets", func() (*elbv2api.SetSubnetsOutput, error) {
+		f.swap(v(in.LoadBalancerArn), "subnet-", in.Subnets)
+		return &elbv2api.SetSubnetsOutput{}, nil
+	})
+}
+
+func (f *elbFront) SetSecurityGroups(_ context.Context, in *elbv2api.SetSecurityGroupsInput) (*elbv2api.SetSecurityGroupsOutput, error) {
+	return call(f.front, "SetSecurityGroups", func() (*elbv2api.SetSecurityGroupsOutput, error) {
+		f.swap(v(in.LoadBalancerArn), "sg-", in.SecurityGroups)
+		return &elbv2api.SetSecurityGroupsOutput{}, nil
+	})
+}
+
+// swap replaces a thing's references of one kind.
+func (c *cloud) swap(id, prefix string, refs []string) {
+	t := c.things[id]
+	t.refs = append(slices.DeleteFunc(slices.Clone(t.refs), func(r string) bool { return strings.HasPrefix(r, prefix) }), refs...)
+}
+
 func (f *elbFront) DeleteLoadBalancer(_ context.Context, in *elbv2api.DeleteLoadBalancerInput) (*elbv2api.DeleteLoadBalancerOutput, error) {
 	return call(f.front, "DeleteLoadBalancer", func() (*elbv2api.DeleteLoadBalancerOutput, error) {
 		return &elbv2api.DeleteLoadBalancerOutput{}, f.drop(v(in.LoadBalancerArn), "LoadBalancerNotFound")
@@ -757,6 +777,9 @@ func (f *elbFront) DescribeListeners(_ context.Context, in *elbv2api.DescribeLis
 
 func (f *elbFront) ModifyListener(_ context.Context, in *elbv2api.ModifyListenerInput) (*elbv2api.ModifyListenerOutput, error) {
 	return call(f.front, "ModifyListener", func() (*elbv2api.ModifyListenerOutput, error) {
+		if awsapi.Val(in.Port) == 81 {
+			return nil, awsapi.NewError("ValidationError", "no port 81 today")
+		}
 		f.things[v(in.ListenerArn)].refs[1] = v(in.DefaultActions[0].TargetGroupArn)
 		return &elbv2api.ModifyListenerOutput{}, nil
 	})

@@ -316,7 +316,7 @@ func (s *Server) execute(ctx context.Context, steps []stack.Step, stop bool, do 
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
-				ok, err := safely(ctx, step, do)
+				ok, err := do(ctx, step)
 				results <- result{step.LogicalID, ok, err}
 			}()
 		}
@@ -351,13 +351,3 @@ func (s *Server) execute(ctx context.Context, steps []stack.Step, stop bool, do 
 
 // errCancelled ends the steps beside one that has failed.
 var errCancelled = errors.New("cancelled")
-
-// safely turns a panic into an error of ours: one bad resource type must not end the daemon.
-func safely(ctx context.Context, step stack.Step, do func(context.Context, stack.Step) (bool, error)) (ok bool, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("step %s of %s: panic: %v", step.Action, step.LogicalID, p)
-		}
-	}()
-	return do(ctx, step)
-}

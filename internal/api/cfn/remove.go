@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -213,7 +214,13 @@ func (r *run) kept(d doomed, rec *model.StackResource) bool {
 }
 
 // removeOne deletes one physical resource and takes it out of the records. Its error is the reason why it did not.
-func (r *run) removeOne(ctx context.Context, d doomed) error {
+func (r *run) removeOne(ctx context.Context, d doomed) (reason error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.s.log.Error("resource type panicked", "type", d.version.Type, "resource", d.logicalID, "panic", p, "stack", string(debug.Stack()))
+			reason = errInternal
+		}
+	}()
 	rec := r.record(d.logicalID)
 	if d.version.PhysicalID == "" {
 		return ours(r.forget(ctx, d, ""))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -73,8 +74,14 @@ func attributes(scalars map[string]string, lists map[string][]string) resource.A
 
 // forwardStep brings one resource to what the template says. It reports false when the resource failed, which its record
 // and the history then say.
-func (r *run) forwardStep(ctx context.Context, step stack.Step) (bool, error) {
+func (r *run) forwardStep(ctx context.Context, step stack.Step) (ok bool, err error) {
 	id := step.LogicalID
+	defer func() { // a defect of a resource type fails the resource, not the daemon
+		if p := recover(); p != nil {
+			r.s.log.Error("resource type panicked", "type", step.Type, "resource", id, "panic", p, "stack", string(debug.Stack()))
+			ok, err = false, r.fail(ctx, id, r.tmpl.Resource(id), errInternal)
+		}
+	}()
 	if r.rolling && slices.Contains(r.stack.SkipResources, id) {
 		return true, r.edit(ctx, id, func(rec *model.StackResource) { rec.Step, rec.Pending, rec.Previous = "", "", nil }, updateComplete, "Resource skipped")
 	}
@@ -368,6 +375,9 @@ func (r *run) complete(ctx context.Context, typ *resource.Type, res *stack.Resou
 		setAttributes(rec, read)
 	}, status, "")
 }
+
+// errInternal is the reason of a resource whose type has a defect.
+var errInternal = errors.New("Internal Failure") //nolint:staticcheck // CloudFormation's own words
 
 // errTimeout is the reason of a resource that did not become ready.
 var errTimeout = errors.New("Resource timed out waiting for completion") //nolint:staticcheck // CloudFormation's own words
