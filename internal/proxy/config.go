@@ -14,7 +14,7 @@ type Config struct {
 	// User and Group are what HAProxy's workers run as; empty keeps the starter's.
 	User, Group string
 	Threads     int // 0: one per CPU
-	MaxConn     int // 0: HAProxy's own choice
+	MaxFiles    int // most descriptors, two per connection; 0: as many as the process may have
 
 	ConnectTimeout  time.Duration // 0: 10 s, as an ALB has
 	IdleTimeout     time.Duration // 0: 60 s

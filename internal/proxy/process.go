@@ -78,7 +78,7 @@ func (p *Process) Apply(ctx context.Context, r Rendered) (fresh bool, err error)
 	case master == 0:
 		return true, p.start(ctx, r)
 	case running.Structure != r.Structure:
-		return true, p.reload(ctx, running.PID, r)
+		return true, p.reload(ctx, master, running.PID, r)
 	}
 	return false, nil
 }
@@ -142,15 +142,23 @@ func (p *Process) start(ctx context.Context, r Rendered) error {
 
 // reload asks the master at its socket, not by SIGUSR2: a signal that comes while it still starts is lost. It returns
 // when the new worker answers and the old one no longer takes commands, so that none of them is given to the wrong one.
-func (p *Process) reload(ctx context.Context, old int, r Rendered) error {
-	err := p.await(ctx, "the master takes no command", nil, func(ctx context.Context) bool { // right after a reload it binds anew
+func (p *Process) reload(ctx context.Context, master, old int, r Rendered) error {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	exited := make(chan error, 1)
+	go func() {
+		if err := AwaitExit(watching, master); err == nil {
+			exited <- errors.New("during a reload")
+		}
+	}()
+	err := p.await(ctx, "the master takes no command", exited, func(ctx context.Context) bool { // right after a reload it binds anew
 		_, err := p.master().Command(ctx, "reload")
 		return err == nil
 	})
 	if err != nil {
 		return err
 	}
-	if err := p.awaitStructure(ctx, r.Structure, nil); err != nil {
+	if err := p.awaitStructure(ctx, r.Structure, exited); err != nil {
 		return err
 	}
 	return p.await(ctx, "the old worker still takes commands", nil, func(context.Context) bool {
@@ -178,7 +186,7 @@ func (p *Process) await(ctx context.Context, otherwise string, exited <-chan err
 	for !done(ctx) {
 		select {
 		case err := <-exited:
-			return fmt.Errorf("haproxy ended at its start (%v): %s", err, p.lastLog())
+			return fmt.Errorf("haproxy ended (%v): %s", err, p.lastLog())
 		case <-ctx.Done():
 			return fmt.Errorf("%s: %w: %s", otherwise, ctx.Err(), p.lastLog())
 		case <-tick.C:

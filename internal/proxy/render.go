@@ -91,8 +91,8 @@ func writeGlobal(w *writer, c Config, structure string) {
 	if c.Threads > 0 {
 		w.line("nbthread %d", c.Threads)
 	}
-	if c.MaxConn > 0 {
-		w.line("maxconn %d", c.MaxConn)
+	if c.MaxFiles > 0 { // HAProxy reserves memory for each; a maxconn above the limit of files would keep it from starting
+		w.line("fd-hard-limit %d", c.MaxFiles)
 	}
 	w.line("hard-stop-after %ds", int(reloadGrace.Seconds()))
 	w.line("tune.bufsize %d", maxHeaders+rewriteSpace)

@@ -34,7 +34,7 @@ func forward(groups ...string) Action {
 func configs() map[string]Config {
 	return map[string]Config{
 		"plain": {
-			StatsSocket: "/run/lb/stats.sock", Nodes: testNodes, Threads: 2, ClientKeepAlive: time.Hour, User: "haproxy", Group: "haproxy",
+			StatsSocket: "/run/lb/stats.sock", Nodes: testNodes, Threads: 2, MaxFiles: 1000, ClientKeepAlive: time.Hour, User: "haproxy", Group: "haproxy",
 			Listeners: []Listener{{Port: 80, Default: forward("web")}},
 			Groups:    []Group{{Name: "web", Algorithm: RoundRobin, Servers: []Server{server("10.0.3.7:8080"), {Address: netip.MustParseAddrPort("10.0.4.7:8080"), Disabled: true}}}},
 		},

@@ -35,8 +35,8 @@ const (
 	busyAgain = time.Second
 	// lbNetnsPrefix begins the names of load balancers' namespaces.
 	lbNetnsPrefix = model.NetnsPrefix + "lb-"
-	// maxConnections of one load balancer. HAProxy's own choice, by the limit of open files, costs memory ahead of need.
-	maxConnections = 16384
+	// maxFiles bounds the connections of one load balancer, two files each; more would cost memory ahead of need.
+	maxFiles = 32768
 )
 
 // Network wires interfaces; *network.Network is one.
@@ -145,7 +145,7 @@ func (l *Listeners) Reconcile(ctx context.Context, id string) (reconcile.Result,
 	}
 	p := l.process(id)
 	c.proxy.StatsSocket, c.proxy.User, c.proxy.Group = p.StatsSocket(), l.cfg.User, l.cfg.Group
-	c.proxy.Threads, c.proxy.MaxConn = l.cfg.Threads, maxConnections
+	c.proxy.Threads, c.proxy.MaxFiles = l.cfg.Threads, maxFiles
 	c.checks.HAProxySocket = p.StatsSocket()
 	rendered, err := proxy.Render(c.proxy)
 	if err != nil {
