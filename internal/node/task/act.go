@@ -166,7 +166,7 @@ func (r *runner) check(ctx context.Context, id string, h *model.ContainerHealth)
 	if command == nil {
 		return checkResult{at: r.Clock.Now()}, false
 	}
-	timeout := r.Clock.Seconds(h.Timeout)
+	timeout := view{scale: r.Clock.Scale}.patience(time.Duration(h.Timeout) * time.Second)
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	out := &tail{}

@@ -6,6 +6,9 @@ import (
 	"github.com/neargate/neargate/internal/model"
 )
 
+// leastInterval keeps a fast clock from checking without a pause: each check is a process.
+const leastInterval = 250 * time.Millisecond
+
 // health is what is known of a container's health; the zero value is UNKNOWN.
 type health struct {
 	status   string // empty: UNKNOWN
@@ -30,7 +33,8 @@ func (h health) due(c *model.ContainerHealth, started time.Time, scale func(time
 	if h.checked.After(from) {
 		from = h.checked
 	}
-	return from.Add(scale(time.Duration(c.Interval) * time.Second))
+	interval := time.Duration(c.Interval) * time.Second
+	return from.Add(max(scale(interval), min(interval, leastInterval)))
 }
 
 // checkResult is the outcome of one check.

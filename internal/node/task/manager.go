@@ -45,7 +45,7 @@ type Credentials interface {
 
 // Namespaces makes and removes named network namespaces; the zero [HostNamespaces] is the real one.
 type Namespaces interface {
-	Ensure(name string) error // with the address of task metadata on lo
+	Ensure(name string) error
 	Delete(name string) error
 	List() ([]string, error) // of tasks only
 }

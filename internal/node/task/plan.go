@@ -13,6 +13,7 @@ import (
 const (
 	defaultStopTimeout   = 30 * time.Second
 	defaultRestartPeriod = 300 * time.Second
+	leastPatience        = 2 * time.Second
 )
 
 // phase is where one container is.
@@ -65,6 +66,10 @@ type view struct {
 	now        time.Time
 	scale      func(time.Duration) time.Duration
 }
+
+// patience scales the time that a program is given for real work. A fast clock makes no program faster, so some of the
+// time always remains.
+func (v view) patience(d time.Duration) time.Duration { return max(v.scale(d), min(d, leastPatience)) }
 
 // verb is what to do with a container.
 type verb int
@@ -161,7 +166,7 @@ func mayStart(v view, c *model.ContainerDefinition, p *plan) (bool, error) {
 		// The time-out is the one of the container that is waited for, and runs from its start.
 		limit := time.Duration(v.definition.Containers[i].StartTimeout) * time.Second
 		if limit > 0 && d.Condition != model.DependencyStart && !other.startedAt.IsZero() {
-			end := other.startedAt.Add(v.scale(limit))
+			end := other.startedAt.Add(v.patience(limit))
 			if !v.now.Before(end) {
 				return false, fmt.Errorf("dependency graph: container ordering dependency [%s] for target [%s] has timed out.", d.Container, c.Name) //nolint:staticcheck // AWS's words
 			}
@@ -281,7 +286,7 @@ func planStopContainer(v view, c *model.ContainerDefinition, o observed, p *plan
 	if c.StopTimeout > 0 {
 		timeout = time.Duration(c.StopTimeout) * time.Second
 	}
-	end := o.signalledAt.Add(v.scale(timeout))
+	end := o.signalledAt.Add(v.patience(timeout))
 	switch {
 	case v.now.Before(end):
 		p.wakeAt(end)

@@ -54,6 +54,9 @@ func (r *runner) prepare(ctx context.Context) {
 				r.reached = max(r.reached, model.TaskActivating)
 			case work.Err() == nil || r.failure == nil && !errors.Is(err, context.Canceled):
 				r.failure = &stop{code: model.StopTaskFailedToStart, reason: err.Error()}
+				if o := r.containers[p.failed]; o != nil {
+					o.reason = clip(err.Error())
+				}
 			}
 		}
 	})
@@ -67,6 +70,7 @@ type preparation struct {
 	execution model.Session // zero: no role
 	own       model.Session
 	images    map[string]pulledImage
+	failed    string // container whose image could not be pulled
 	kept      *keptTask
 	refreshAt time.Time
 }
@@ -161,19 +165,28 @@ func (r *runner) issue(ctx context.Context, t *model.Task) (execution, own model
 		if err != nil {
 			return s, fmt.Errorf("InternalError: credentials of %s: %w", role, err)
 		}
-		now := r.Clock.Now()
-		if life := s.ExpiresAt.Sub(now); !s.ExpiresAt.IsZero() {
-			if at := now.Add(life * 3 / 4); renew.IsZero() || at.Before(renew) {
-				renew = at
-			}
-		}
 		return s, nil
 	}
-	if execution, err = get(cmp.Or(t.Overrides.ExecutionRoleARN, r.definition.ExecutionRoleARN)); err != nil {
-		return
+	var g errgroup.Group // each is a durable write
+	g.Go(func() (err error) {
+		execution, err = get(cmp.Or(t.Overrides.ExecutionRoleARN, r.definition.ExecutionRoleARN))
+		return err
+	})
+	g.Go(func() (err error) {
+		own, err = get(cmp.Or(t.Overrides.TaskRoleARN, r.definition.TaskRoleARN))
+		return err
+	})
+	err = g.Wait()
+	for _, s := range []model.Session{execution, own} {
+		if s.ExpiresAt.IsZero() {
+			continue
+		}
+		now := r.Clock.Now()
+		if at := now.Add(s.ExpiresAt.Sub(now) * 3 / 4); renew.IsZero() || at.Before(renew) {
+			renew = at
+		}
 	}
-	own, err = get(cmp.Or(t.Overrides.TaskRoleARN, r.definition.TaskRoleARN))
-	return
+	return execution, own, renew, err
 }
 
 // pull gets the images and opens the log streams, side by side, over the task's network.
@@ -223,6 +236,7 @@ func (p *preparation) pullImages(ctx context.Context, session *image.Session) er
 		if !ok {
 			got, err := session.Pull(ctx, c.Image)
 			if err != nil {
+				p.failed = c.Name
 				return err
 			}
 			found = pulledImage{image: got.Image, resolved: got.ResolvedDigest}

@@ -120,7 +120,7 @@ func (r *runner) describeContainer(t *model.Task, c *model.ContainerDefinition) 
 	case phaseFailed:
 		s.LastStatus, s.Reason = "STOPPED", o.reason
 	default:
-		s.LastStatus = "PENDING"
+		s.LastStatus, s.Reason = "PENDING", o.reason
 		if t.State >= model.TaskDeprovisioning {
 			s.LastStatus = "STOPPED"
 		}

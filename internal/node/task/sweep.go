@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 
-
 	"github.com/neargate/neargate/internal/keeper"
 	"github.com/neargate/neargate/internal/linux/netns"
 	"github.com/neargate/neargate/internal/model"

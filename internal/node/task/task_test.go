@@ -89,8 +89,6 @@ func TestLife(t *testing.T) {
 }
 
 func TestStops(t *testing.T) {
-	long := app("app", "sleep")
-	long.StopTimeout = 2
 	for _, test := range []struct {
 		name         string
 		set          func(w *world)
@@ -102,7 +100,8 @@ func TestStops(t *testing.T) {
 		{name: "essential exit", containers: []model.ContainerDefinition{app("app", "exit", "3"), app("side", "sleep")},
 			code: "EssentialContainerExited", reason: "Essential container in task exited", exit: map[string]int{"app": 3, "side": 143}},
 		{name: "missing tag", containers: []model.ContainerDefinition{{Name: "app", Image: hub + "/web:nope", Essential: true}},
-			code: "TaskFailedToStart", reason: "CannotPullContainerError: pull image manifest has been retried 7 time(s): failed to resolve ref registry.example.com/web:nope: registry.example.com/web:nope: not found"},
+			code: "TaskFailedToStart", reason: "CannotPullContainerError: pull image manifest has been retried 7 time(s): failed to resolve ref registry.example.com/web:nope: registry.example.com/web:nope: not found",
+			container: "CannotPullContainerError: pull image manifest has been retried 7 time(s): failed to resolve ref registry.example.com/web:nope: registry.example.com/web:nope: not found"},
 		{name: "registry cut off", set: func(w *world) { w.cut[hub] = true }, containers: []model.ContainerDefinition{app("app", "sleep")},
 			code: "TaskFailedToStart", reason: `CannotPullContainerError: pull image manifest has been retried 7 time(s): failed to resolve ref registry.example.com/web:latest: failed to do request: Head "https://registry.example.com/v2/web/manifests/latest": dial tcp 198.19.0.10:443: i/o timeout`},
 		{name: "no log group", set: func(w *world) { w.noGroup = true }, containers: []model.ContainerDefinition{withLogs(app("app", "sleep"))},
@@ -197,7 +196,7 @@ func TestStubbornContainerIsKilled(t *testing.T) {
 	w := newWorld(t, nil)
 	w.run()
 	c := app("app", "stubborn")
-	c.StopTimeout = 30
+	c.StopTimeout = 2
 	id := w.launch(c)
 	w.awaitState(id, model.TaskRunning)
 	w.askToStop(id)
