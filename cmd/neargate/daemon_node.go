@@ -28,7 +28,7 @@ func (d *daemon) startNode(start starter) error {
 	}
 	records := network.NewRecords(d.db, d.tables)
 	net := network.New(network.Config{Source: records, Host: hostName, Services: addresses, Log: d.log})
-	d.onClose(func() { _ = net.Close() })
+	d.onClose(net.Close)
 	start("network", func(ctx context.Context) error {
 		return net.Loop(reconcile.Options[string]{Workers: 1, Log: d.log}, records.Sources(ctx)...).Run(ctx)
 	})

@@ -39,6 +39,7 @@ type Task struct {
 	Netns string `json:"netns"`
 	// Address is where metadata is served, 169.254.170.2:80; unset: not at all. The listener is not in the task's own
 	// namespace, where it would keep the task from listening on that port, but in the VPC's, on the task's interface.
+	// Without them it is in Netns, on any interface.
 	Address        netip.AddrPort   `json:"address,omitzero"`
 	MetadataNetns  string           `json:"metadataNetns,omitempty"`
 	MetadataDevice string           `json:"metadataDevice,omitempty"`
@@ -97,9 +98,6 @@ func (r Resolver) Validate() error {
 func (t Task) Validate() error {
 	if err := checkPlace(t.ID, t.Netns); err != nil {
 		return err
-	}
-	if t.Address.IsValid() && (t.MetadataNetns == "" || t.MetadataDevice == "") {
-		return fmt.Errorf("task %s: metadata needs a namespace and an interface", t.ID)
 	}
 	seen := map[string]bool{}
 	for _, l := range t.Logs {

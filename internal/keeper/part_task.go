@@ -1,13 +1,16 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +27,7 @@ type taskRun struct {
 	env   *environment
 	netns string
 	id    string
+	place [2]string // namespace and interface of the metadata listener
 	meta  *metadata.Task
 	ports listeners[netip.AddrPort]
 
@@ -36,12 +40,28 @@ type taskLog struct {
 	log *logship.Log
 }
 
-func (e *environment) logFolder(task string) string {
-	return filepath.Join(e.dir, "logs", url.PathEscape(task))
+// logState is the file that says how far a log has got. All are in one folder: a folder per task costs as much as the file.
+func (e *environment) logState(task, container string) string {
+	return filepath.Join(e.dir, "logs", url.PathEscape(task)+","+url.PathEscape(container)+".json")
+}
+
+// forgetLogs removes what is left of a task's logs.
+func (e *environment) forgetLogs(task string) {
+	folder := filepath.Join(e.dir, "logs")
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return
+	}
+	prefix := url.PathEscape(task) + "," // PathEscape leaves no other comma in front of this one
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), prefix) {
+			_ = os.Remove(filepath.Join(folder, entry.Name()))
+		}
+	}
 }
 
 func (e *environment) startTask(spec Task) (running[Task], error) {
-	t := &taskRun{env: e, netns: spec.Netns, id: spec.ID, logs: map[string]taskLog{}}
+	t := &taskRun{env: e, netns: spec.Netns, id: spec.ID, place: [2]string{spec.MetadataNetns, spec.MetadataDevice}, logs: map[string]taskLog{}}
 	t.meta = e.metadata.NewTask(spec.Metadata, func() (map[string]metadata.NetworkStats, error) { return readInterfaces(spec.Netns) })
 	if err := t.update(spec); err != nil {
 		t.pause()
@@ -51,13 +71,16 @@ func (e *environment) startTask(spec Task) (running[Task], error) {
 }
 
 func (t *taskRun) update(spec Task) error {
+	if t.place != [2]string{spec.MetadataNetns, spec.MetadataDevice} {
+		return errors.New("metadata is served elsewhere now")
+	}
 	t.meta.Set(spec.Metadata)
 	var wanted []netip.AddrPort
 	if spec.Address.IsValid() {
 		wanted = append(wanted, spec.Address)
 	}
 	err := t.ports.set(wanted, func(a netip.AddrPort) (io.Closer, func() error, error) {
-		l, err := t.env.table.ListenOn(spec.MetadataNetns, spec.MetadataDevice, a)
+		l, err := t.env.table.ListenOn(cmp.Or(spec.MetadataNetns, spec.Netns), spec.MetadataDevice, a)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -86,8 +109,7 @@ func (t *taskRun) setLogs(wanted []logship.Config) error {
 			continue
 		}
 		dialer := sockets.Dialer{Netns: t.netns, Timeout: dialTimeout}
-		state := filepath.Join(t.env.logFolder(t.id), url.PathEscape(cfg.Container)+".json")
-		log, err := t.env.shipper.Open(cfg, state, dialer.DialContext)
+		log, err := t.env.shipper.Open(cfg, t.env.logState(t.id, cfg.Container), dialer.DialContext)
 		if err != nil {
 			return err
 		}
@@ -142,7 +164,6 @@ func (t *taskRun) remove() {
 	t.ports.close()
 	t.meta.Close()
 	t.endLogs((*logship.Log).Remove)
-	_ = os.RemoveAll(t.env.logFolder(t.id))
 }
 
 func (t *taskRun) endLogs(end func(*logship.Log)) {
