@@ -150,6 +150,9 @@ func (k *keeper) resume(held []sockets.Held) {
 		k.end() // somebody must notice; what is on disk is complete
 		return
 	}
-	k.restore()
+	if err := k.restore(); err != nil {
+		k.log.Error("restore", "error", err)
+		k.end()
+	}
 	k.env.table.CloseInherited()
 }

@@ -49,6 +49,7 @@ type keeper struct {
 	o       Options
 	log     *slog.Logger
 	env     *environment
+	disk    *disk
 	started time.Time
 
 	resolvers *shelf[Resolver]
@@ -88,7 +89,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := k.acquireLock(ctx); err != nil {
 		return err
 	}
-	k.restore()
+	if err := k.restore(); err != nil {
+		return err
+	}
 	if err := k.serve(); err != nil {
 		return err
 	}
@@ -129,27 +132,37 @@ func newKeeper(o Options) (*keeper, error) {
 		metadata: metadata.NewServer(metadata.Options{Logger: o.Logger}),
 	}
 	env.clock.Store(clock.New(o.Speed))
-	d := disk{dir: o.Dir}
-	return &keeper{
-		o: o, log: o.Logger, env: env, started: time.Now().UTC(), ends: make(chan struct{}),
+	d := newDisk(o.Dir)
+	k := &keeper{
+		o: o, log: o.Logger, env: env, disk: d, started: time.Now().UTC(), ends: make(chan struct{}),
 		resolvers: newShelf(KindResolver, d, b, o.Logger, env.startResolver),
 		tasks:     newShelf(KindTask, d, b, o.Logger, env.startTask),
 		checks:    newShelf(KindLoadBalancer, d, b, o.Logger, env.startChecks),
 		doors:     newShelf(KindDoor, d, b, o.Logger, env.startDoor),
 		endpoints: newShelf(KindEndpoint, d, b, o.Logger, env.startEndpoint),
-	}, nil
+	}
+	k.tasks.forget, k.checks.forget = env.forgetLogs, env.forgetHealth
+	return k, nil
 }
 
 // end asks the process to end.
 func (k *keeper) end() { k.once.Do(func() { close(k.ends) }) }
 
 // restore starts what is on disk; the resolvers first, for the logs need them.
-func (k *keeper) restore() {
-	k.resolvers.restore()
-	k.endpoints.restore()
-	k.tasks.restore()
-	k.checks.restore()
-	k.doors.restore()
+func (k *keeper) restore() error {
+	objects, broken, err := k.disk.open()
+	if err != nil {
+		return err
+	}
+	if broken > 0 {
+		k.log.Warn("left out broken lines of the journal", "lines", broken)
+	}
+	k.resolvers.restore(objects[KindResolver])
+	k.endpoints.restore(objects[KindEndpoint])
+	k.tasks.restore(objects[KindTask])
+	k.checks.restore(objects[KindLoadBalancer])
+	k.doors.restore(objects[KindDoor])
+	return nil
 }
 
 func (k *keeper) retry() {
@@ -185,6 +198,7 @@ func (k *keeper) pause() {
 	k.tasks.pause()
 	k.endpoints.pause()
 	k.resolvers.pause()
+	k.disk.close()
 }
 
 // stop ends the process's work. Connections that are open are cut with it, except when another keeper has taken over.

@@ -74,9 +74,11 @@ func (r *checksRun) pause() {
 
 func (r *checksRun) remove() {
 	r.pause()
-	_ = os.Remove(r.file)
 	r.env.board.keepTargets(r.id, health.Config{})
 }
+
+// forgetHealth removes what a load balancer's checks have written down.
+func (e *environment) forgetHealth(id string) { _ = os.Remove(e.healthFile(id)) }
 
 // write keeps the file up to date until dirty is closed; the last state is written in any case.
 func (r *checksRun) write() {

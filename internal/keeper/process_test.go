@@ -46,11 +46,11 @@ func TestMain(m *testing.M) {
 
 // host is a folder with a keeper.
 type host struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 }
 
-func newHost(t *testing.T) *host {
+func newHost(t testing.TB) *host {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: a keeper enters network namespaces")
@@ -100,7 +100,7 @@ type stage struct {
 	daemon net.Listener
 }
 
-func newStage(t *testing.T, h *host) *stage {
+func newStage(t testing.TB, h *host) *stage {
 	t.Helper()
 	s := &stage{space: namespace(t), door: netip.MustParseAddrPort("127.18.77.5:8077"), target: netip.MustParseAddrPort("127.0.0.1:8077")}
 	ns, err := netns.Open(s.space)
@@ -134,7 +134,7 @@ func newStage(t *testing.T, h *host) *stage {
 		Resolvers: []Resolver{{ID: "vpc-1", Netns: s.space, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("169.254.169.253")}, Zone: dns.Zone{
 			Records: map[string]dns.Record{"logs.us-east-1.amazonaws.com": {Addresses: []netip.Addr{loop}}},
 		}}},
-		Tasks: []Task{{ID: "t1", Netns: s.space, Address: netip.MustParseAddrPort("127.0.0.3:80"), Metadata: metadata.Config{
+		Tasks: []Task{{ID: "t1", Netns: s.space, Address: netip.MustParseAddrPort("127.0.0.3:80"), MetadataNetns: s.space, MetadataDevice: "lo", Metadata: metadata.Config{
 			Containers:  []metadata.Container{{ID: "c1", Document: json.RawMessage(`{"Name":"app"}`)}},
 			Credentials: []metadata.Credentials{{ID: "u1", AccessKeyID: "AK", Expiration: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}},
 		}}},
@@ -287,7 +287,7 @@ func TestKeeperSurvivesKillAndForgetsOnlyWhatItIsTold(t *testing.T) {
 		}
 		return nil
 	})
-	if len(left) != 2 { // lock and keeper.log
+	if len(left) != 3 { // lock, journal and keeper.log
 		t.Errorf("files left: %v", left)
 	}
 	if st, err := c.Status(ctx); err != nil || len(st.Targets) != 0 || len(st.Faults) != 0 {

@@ -33,17 +33,19 @@ type running[S object] interface {
 	update(S) error
 	// pause gives up its sockets and writes down what the next process needs; connections that are open go on.
 	pause()
-	// remove ends everything at once and removes what it has on disk.
+	// remove ends everything at once.
 	remove()
 }
 
 // shelf holds the objects of one kind: on disk, and at work. What does not work is tried again by retry.
 type shelf[S object] struct {
 	kind  Kind
-	disk  disk
+	disk  *disk
 	board *board
 	log   *slog.Logger
 	start func(S) (running[S], error)
+	// forget removes what objects leave on disk; it is called after remove, and for objects that were not at work.
+	forget func(id string)
 
 	mu     sync.Mutex
 	paused bool
@@ -59,8 +61,10 @@ type item[S object] struct {
 	gone  bool
 }
 
-func newShelf[S object](kind Kind, d disk, b *board, log *slog.Logger, start func(S) (running[S], error)) *shelf[S] {
-	return &shelf[S]{kind: kind, disk: d, board: b, log: log, start: start, items: map[string]*item[S]{}, paused: true}
+func newShelf[S object](kind Kind, d *disk, b *board, log *slog.Logger, start func(S) (running[S], error)) *shelf[S] {
+	return &shelf[S]{
+		kind: kind, disk: d, board: b, log: log, start: start, forget: func(string) {}, items: map[string]*item[S]{}, paused: true,
+	}
 }
 
 var errPaused = errors.New("the keeper is being replaced; ask its successor")
@@ -170,6 +174,7 @@ func (s *shelf[S]) delete(id string) error {
 		it.run.remove()
 		it.run = nil
 	}
+	s.forget(id)
 	it.gone = true
 	s.mu.Lock()
 	delete(s.items, id)
@@ -178,16 +183,15 @@ func (s *shelf[S]) delete(id string) error {
 	return nil
 }
 
-// restore starts what is on disk. Whatever fails is tried again by retry.
-func (s *shelf[S]) restore() {
-	objects, broken := loadAll[S](s.disk, s.kind)
-	for name, err := range broken {
-		s.log.Warn("left out a broken file", "kind", s.kind, "file", name, "error", err)
-	}
-	s.mu.Lock()
-	s.paused = false
-	s.mu.Unlock()
-	for _, spec := range objects {
+// restore starts what the journal says. Whatever fails is tried again by retry.
+func (s *shelf[S]) restore(objects []json.RawMessage) {
+	s.thaw()
+	for _, object := range objects {
+		var spec S
+		if err := json.Unmarshal(object, &spec); err != nil {
+			s.log.Warn("left out a broken object", "kind", s.kind, "error", err)
+			continue
+		}
 		id, _ := spec.identity()
 		if err := spec.Validate(); err != nil {
 			s.log.Warn("left out a broken object", "kind", s.kind, "id", id, "error", err)

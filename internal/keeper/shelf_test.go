@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -82,11 +82,11 @@ func (r *runningThing) remove() { r.w.note("remove %s", r.id) }
 func testShelf(t *testing.T, dir string, w *workshop) (*shelf[thing], *board) {
 	t.Helper()
 	b := newBoard("e1")
-	return newShelf("thing", disk{dir: dir}, b, slog.New(slog.DiscardHandler), w.start), b
+	return newShelf("thing", newDisk(dir), b, slog.New(slog.DiscardHandler), w.start), b
 }
 
 // namespace makes a network namespace for the test.
-func namespace(t *testing.T) string {
+func namespace(t testing.TB) string {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: makes network namespaces")
@@ -99,6 +99,17 @@ func namespace(t *testing.T) string {
 	ns.Close()
 	t.Cleanup(func() { _ = netns.Delete(name) })
 	return name
+}
+
+// restore does what the keeper does at its start.
+func restore(t *testing.T, s *shelf[thing]) {
+	t.Helper()
+	objects, _, err := s.disk.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.disk.close)
+	s.restore(objects[s.kind])
 }
 
 func TestShelf(t *testing.T) {
@@ -119,7 +130,7 @@ func TestShelf(t *testing.T) {
 	if err := s.put(thing{ID: "a", Netns: space}); !errors.Is(err, errPaused) {
 		t.Errorf("before restore: %v", err)
 	}
-	s.restore()
+	restore(t, s)
 	must(s.put(thing{ID: "a/b c", Netns: space, Value: "1"}))
 	expect("new", "start a/b c 1")
 	must(s.put(thing{ID: "a/b c", Netns: space, Value: "1"}))
@@ -175,10 +186,14 @@ func TestShelf(t *testing.T) {
 	if err := s.put(thing{ID: "h", Netns: space}); !errors.Is(err, errPaused) {
 		t.Errorf("while paused: %v", err)
 	}
-	must(os.WriteFile(filepath.Join(dir, "objects", "thing", "broken.json"), []byte("{"), 0o600))
-	must(os.WriteFile(filepath.Join(dir, "objects", "thing", "left.json.new"), []byte("{}"), 0o600))
+	s.disk.close()
+	journal, err := os.OpenFile(s.disk.path, os.O_WRONLY|os.O_APPEND, 0)
+	must(err)
+	_, err = journal.WriteString("{\"kind\":\"thing\",\"id\":\"x\",\"object\":7}\n{\"kind\":\"thing\",\"id\":\"half")
+	must(err)
+	must(journal.Close())
 	s2, _ := testShelf(t, dir, w)
-	s2.restore()
+	restore(t, s2)
 	if diff := cmp.Diff([]string{"a/b c", "f"}, s2.ids()); diff != "" {
 		t.Error(diff)
 	}
@@ -187,7 +202,7 @@ func TestShelf(t *testing.T) {
 	must(s2.delete("f"))
 	expect("delete", "remove f")
 	s3, _ := testShelf(t, dir, w)
-	s3.restore()
+	restore(t, s3)
 	if diff := cmp.Diff([]string{"a/b c"}, s3.ids()); diff != "" {
 		t.Error(diff)
 	}
@@ -196,7 +211,7 @@ func TestShelf(t *testing.T) {
 func TestShelfUnderConcurrentChanges(t *testing.T) {
 	space, w := namespace(t), &workshop{}
 	s, _ := testShelf(t, t.TempDir(), w)
-	s.restore()
+	restore(t, s)
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
@@ -287,21 +302,59 @@ func TestBoardTellsReadersThatAreFarBehindEverything(t *testing.T) {
 	}
 }
 
-func FuzzLoad(f *testing.F) {
-	seed, _ := json.Marshal(Task{ID: "t", Netns: "n"})
-	f.Add(seed)
+func TestJournalIsWrittenAnewWhenItIsMostlyOutOfDate(t *testing.T) {
+	d := newDisk(t.TempDir())
+	if _, _, err := d.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	big := strings.Repeat("x", 10_000)
+	for i := range 1000 {
+		id := fmt.Sprint(i % 10)
+		object, _ := json.Marshal(big + fmt.Sprint(i))
+		if err := d.save("thing", id, object); err != nil {
+			t.Fatal(err)
+		}
+		if i%3 == 0 {
+			if err := d.remove("thing", id); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fi, err := os.Stat(d.path)
+	if err != nil || fi.Size() != d.size || fi.Size() > 3*journalSlack {
+		t.Errorf("journal of %d bytes, counted %d, %v", fi.Size(), d.size, err)
+	}
+	want := len(d.objects)
+	objects, broken, err := d.open()
+	if err != nil || broken != 0 || len(objects["thing"]) != want || d.size != d.live {
+		t.Errorf("%d objects of %d, %d broken, %v", len(objects["thing"]), want, broken, err)
+	}
+}
+
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte(`{"kind":"task","id":"t","object":{"id":"t","netns":"n"}}` + "\n" + `{"kind":"task","id":"t"}` + "\n{"))
+	f.Add([]byte(`{"kind":"task","id":"t","object":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		dir := t.TempDir()
-		path := filepath.Join(dir, "objects", string(KindTask))
-		if err := os.MkdirAll(path, 0o700); err != nil {
+		d := newDisk(t.TempDir())
+		if err := os.WriteFile(d.path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(path, "x.json"), data, 0o600); err != nil {
+		objects, _, err := d.open()
+		if err != nil {
 			t.Fatal(err)
 		}
-		objects, _ := loadAll[Task](disk{dir: dir}, KindTask)
-		for _, o := range objects {
-			_ = o.Validate()
+		d.close()
+		for _, o := range objects[KindTask] {
+			var task Task
+			if json.Unmarshal(o, &task) == nil {
+				_ = task.Validate()
+			}
+		}
+		again, broken, err := d.open()
+		d.close()
+		if err != nil || broken != 0 || len(again) != len(objects) {
+			t.Fatalf("%v became %v, %d broken, %v", objects, again, broken, err)
 		}
 	})
 }
