@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -167,16 +168,14 @@ func (r *runner) issue(ctx context.Context, t *model.Task) (execution, own model
 		}
 		return s, nil
 	}
-	var g errgroup.Group // each is a durable write
-	g.Go(func() (err error) {
-		execution, err = get(cmp.Or(t.Overrides.ExecutionRoleARN, r.definition.ExecutionRoleARN))
-		return err
-	})
-	g.Go(func() (err error) {
-		own, err = get(cmp.Or(t.Overrides.TaskRoleARN, r.definition.TaskRoleARN))
-		return err
-	})
-	err = g.Wait()
+	var wg sync.WaitGroup // side by side: each is a durable write
+	var ownErr error
+	wg.Go(func() { own, ownErr = get(cmp.Or(t.Overrides.TaskRoleARN, r.definition.TaskRoleARN)) })
+	execution, err = get(cmp.Or(t.Overrides.ExecutionRoleARN, r.definition.ExecutionRoleARN))
+	wg.Wait()
+	if err == nil {
+		err = ownErr
+	}
 	for _, s := range []model.Session{execution, own} {
 		if s.ExpiresAt.IsZero() {
 			continue
