@@ -193,6 +193,11 @@ func (d *Dialer) dialOne(ctx context.Context, stream bool, target netip.AddrPort
 	f := os.NewFile(uintptr(fd), "socket") // non-blocking: goes to the runtime's poller
 	defer f.Close()                        // net.FileConn below works on a duplicate
 	if d.LocalAddr.IsValid() {
+		// The port is chosen by connect, where it only has to differ per destination: chosen by bind, it would have to
+		// differ from all others of the address, and 28,000 connections a minute would use them up.
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
+			return nil, os.NewSyscallError("setsockopt", err)
+		}
 		if err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(d.LocalAddr, 0))); err != nil {
 			return nil, os.NewSyscallError("bind", err)
 		}
