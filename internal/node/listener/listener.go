@@ -33,6 +33,8 @@ const (
 	patrol = 30 * time.Second
 	// busyAgain is when a server that could not be removed because of open connections is tried again.
 	busyAgain = time.Second
+	// goneAgain is when a load balancer that was removed is looked at once more.
+	goneAgain = 2 * time.Second
 	// lbNetnsPrefix begins the names of load balancers' namespaces.
 	lbNetnsPrefix = model.NetnsPrefix + "lb-"
 	// maxFiles bounds the connections of one load balancer, two files each; more would cost memory ahead of need.
@@ -134,8 +136,31 @@ func (l *Listeners) Run(ctx context.Context) error {
 func (l *Listeners) Reconcile(ctx context.Context, id string) (reconcile.Result, error) {
 	recs, ok := l.load(l.db.View(), id)
 	if !ok {
-		return reconcile.Result{}, l.remove(ctx, id)
+		return l.end(ctx, id)
 	}
+	result, err := l.make(ctx, recs)
+	if err != nil && ctx.Err() == nil {
+		l.explain(ctx, recs.lb, err)
+	}
+	return result, err
+}
+
+// end removes a load balancer, and looks again a little later: node/network, which wires interfaces into the namespace,
+// may have read the records just before they went.
+func (l *Listeners) end(ctx context.Context, id string) (reconcile.Result, error) {
+	had := netns.Exists(model.LoadBalancerNetns(id))
+	if err := l.remove(ctx, id); err != nil {
+		return reconcile.Result{}, err
+	}
+	if had {
+		return reconcile.Result{After: goneAgain, Reason: "removed just now"}, nil
+	}
+	return reconcile.Result{}, nil
+}
+
+// make makes a load balancer as its records say.
+func (l *Listeners) make(ctx context.Context, recs records) (reconcile.Result, error) {
+	id := recs.lb.ID
 	if err := l.wire(ctx, recs.lb); err != nil {
 		return reconcile.Result{}, err
 	}
@@ -225,6 +250,21 @@ func (l *Listeners) watch(id string, master int) {
 			again(id)
 		}
 	}()
+}
+
+// explain puts the reason why a load balancer does not get active on its record.
+func (l *Listeners) explain(ctx context.Context, lb *model.LoadBalancer, cause error) {
+	text := cause.Error()
+	if lb.State != model.LBProvisioning || lb.StateReason == text {
+		return
+	}
+	err := l.db.Update(ctx, func(tx *store.Txn) error {
+		l.tables.LoadBalancers.Edit(tx, lb.ARN, func(r *model.LoadBalancer) { r.StateReason = text })
+		return nil
+	})
+	if err != nil {
+		l.log.Warn("note why a load balancer is not active", "loadBalancer", lb.ARN, "error", err)
+	}
 }
 
 // open says that the load balancer serves.
