@@ -146,7 +146,7 @@ func TestCompileIsDeterministic(t *testing.T) {
 func TestMemory(t *testing.T) {
 	in := large(60)
 	var c fabric.Compiler
-	for i := range 40 {
+	for i := range 16 {
 		switch i % 4 {
 		case 0:
 			in.Rules = in.Rules[1:]

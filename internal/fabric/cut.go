@@ -17,7 +17,14 @@ type Flow struct {
 	ReplyPort int        // the port that really answers
 }
 
-// Cut returns what tells which flows end when a VPC's records change, nil if none does. It says yes to
+// Ending says which flows end when a VPC's records change.
+type Ending struct {
+	Match func(Flow) bool // nil: none
+	// Prompt reports that somebody waits for it. Flows of an ENI that is gone have nobody at one end already.
+	Prompt bool
+}
+
+// Cut works out which flows end when a VPC's records change:
 //
 //   - flows of an address that has gone from the VPC, or whose public address was taken away;
 //   - flows that AWS does not track, when the rule that allowed them is gone. AWS tracks a flow unless the rule that
@@ -25,17 +32,17 @@ type Flow struct {
 //     gateway are always tracked, and so is everything but TCP and UDP (aws-facts 2.4).
 //
 // Tracked flows go on when their rule is gone, so nothing is said about them.
-func Cut(before, after VPC) func(Flow) bool {
-	gone := goneAddresses(before, after)
+func Cut(before, after VPC) Ending {
+	gone, unpublished := goneAddresses(before, after)
 	suspects := untrackedRuleGone(before, after)
 	if len(gone) == 0 && !suspects {
-		return nil
+		return Ending{}
 	}
 	var old, now *gates
 	if suspects {
 		old, now = newGates(before), newGates(after)
 	}
-	return func(f Flow) bool {
+	match := func(f Flow) bool {
 		if gone[f.Src] || gone[f.Dst] || gone[f.ReplySrc] || gone[f.ReplyDst] {
 			return true
 		}
@@ -44,6 +51,7 @@ func Cut(before, after VPC) func(Flow) bool {
 		}
 		return endsAt(old, now, f.Src, f.ReplySrc, f, true) || endsAt(old, now, f.ReplySrc, f.Src, f, false)
 	}
+	return Ending{Match: match, Prompt: suspects || unpublished}
 }
 
 // endsAt reports whether one end of a flow did not track it and refuses it now. A member of a group is known by its
@@ -64,8 +72,10 @@ func endsAt(old, now *gates, own, far netip.Addr, f Flow, egress bool) bool {
 	return untracked && !now.allows(after.Groups, egress, f.Proto, port, far)
 }
 
-func goneAddresses(before, after VPC) map[netip.Addr]bool {
-	gone := map[netip.Addr]bool{}
+// goneAddresses returns the private addresses that left the VPC and the public ones that were taken away from addresses
+// that stay; unpublished reports that there are some of the latter.
+func goneAddresses(before, after VPC) (gone map[netip.Addr]bool, unpublished bool) {
+	gone = map[netip.Addr]bool{}
 	have := make(map[netip.Addr]string, len(after.Interfaces))
 	for _, e := range after.Interfaces {
 		for _, a := range e.PrivateIPs {
@@ -83,9 +93,10 @@ func goneAddresses(before, after VPC) map[netip.Addr]bool {
 	for private, address := range PublicAddresses(before) {
 		if public[private] != address {
 			gone[address] = true
+			unpublished = unpublished || !gone[private]
 		}
 	}
-	return gone
+	return gone, unpublished
 }
 
 // untrackedRuleGone reports whether a rule for all addresses has gone, or an ENI has left a group.

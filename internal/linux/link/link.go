@@ -224,6 +224,7 @@ func (c *Conn) List() (map[string]int, error) {
 func (c *Conn) SetAddresses(index int, want []netip.Prefix, fresh bool) error {
 	l := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}
 	have := map[netip.Prefix]bool{}
+	removed := false
 	if !fresh {
 		list, err := c.h.AddrList(l, unix.AF_INET)
 		if err != nil {
@@ -238,10 +239,11 @@ func (c *Conn) SetAddresses(index int, want []netip.Prefix, fresh bool) error {
 			if err := c.h.AddrDel(l, &list[i]); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 				return fmt.Errorf("remove address %s in %s: %w", p, c.ns.Name(), err)
 			}
+			removed = true // with the first of a prefix the kernel removes the others of that prefix
 		}
 	}
 	for _, p := range want {
-		if have[p] {
+		if have[p] && !removed {
 			continue
 		}
 		addr := &netlink.Addr{IPNet: ipNet(p), Flags: unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_PERMANENT}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/neargate/neargate/internal/fabric"
 	fabricedge "github.com/neargate/neargate/internal/fabric/edge"
-	"github.com/neargate/neargate/internal/linux/conntrack"
 	"github.com/neargate/neargate/internal/linux/link"
 	"github.com/neargate/neargate/internal/linux/netns"
 	"github.com/neargate/neargate/internal/linux/nft"
@@ -41,6 +40,9 @@ type vpc struct {
 	nats     map[string]bool // NAT gateways that are wired
 	adopted  bool            // links were listed since the namespace was opened
 	gateway  bool            // the link to the edge is there
+
+	cuts    []fabric.Ending // what the goroutine that cuts flows has still to do
+	cutting bool            // it runs
 
 	public    map[netip.Addr]netip.Addr // private to public addresses that the edge knows
 	published bool
@@ -101,7 +103,7 @@ func (v *vpc) reconcile(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	if hadRouter {
-		errs = append(errs, v.cut(before, want))
+		errs = append(errs, v.cut(fabric.Cut(before, want)))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -234,28 +236,6 @@ func (v *vpc) setGateway(want bool) error {
 		return err
 	}
 	v.gateway, v.published = true, false
-	return nil
-}
-
-// cut ends the flows that the change of the records ends: those of addresses that are gone, and those that AWS does
-// not track and whose rule is gone.
-func (v *vpc) cut(before, after fabric.VPC) error {
-	match := fabric.Cut(before, after)
-	if match == nil {
-		return nil
-	}
-	count, err := conntrack.Delete(v.ns, func(f conntrack.Flow) bool {
-		return match(fabric.Flow{
-			Proto: int(f.Original.Proto), Src: f.Original.Src, Dst: f.Original.Dst, DstPort: int(f.Original.DstPort),
-			ReplySrc: f.Reply.Src, ReplyDst: f.Reply.Dst, ReplyPort: int(f.Reply.SrcPort),
-		})
-	})
-	if err != nil {
-		return err
-	}
-	if count > 0 {
-		v.n.log.Info("flows cut", "vpc", v.id, "count", count)
-	}
 	return nil
 }
 
