@@ -43,12 +43,12 @@ type Client struct {
 	Secret   string
 	Account  string
 
-	CloudFormation CloudFormation
-	EC2            EC2
-	ECS            ECS
-	ELB            ELB
-	Logs           Logs
-	ECR            ECR
+	CloudFormation CloudFormationAPI
+	EC2            EC2API
+	ECS            ECSAPI
+	ELB            ELBAPI
+	Logs           LogsAPI
+	ECR            ECRAPI
 }
 
 // servedRegion finds the region that the daemon names when it refuses another one.
@@ -137,4 +137,18 @@ func (c *Client) registryHost() (string, error) {
 		return "", fmt.Errorf("endpoint %q: %w", c.Endpoint, err)
 	}
 	return u.Host, nil
+}
+
+// Offline returns a client that has called nobody yet; the region is the chosen one or the default.
+func Offline(o Options) *Client {
+	if o.Endpoint == "" {
+		o.Endpoint = DefaultEndpoint
+	}
+	if o.Key == "" {
+		o.Key, o.Secret = DefaultKey, DefaultKey
+	}
+	if o.Region == "" {
+		o.Region = DefaultRegion
+	}
+	return newClient(o, o.Region)
 }

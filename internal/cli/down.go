@@ -63,7 +63,7 @@ func (d *Down) onlyStack(ctx context.Context) (string, error) {
 	return "", Usage("there are %d stacks: say which with --stack (%s)", len(names), strings.Join(names, ", "))
 }
 
-func stackNames(ctx context.Context, api CloudFormation) (names []string, err error) {
+func stackNames(ctx context.Context, api CloudFormationAPI) (names []string, err error) {
 	pages := cloudformation.NewDescribeStacksPaginator(api, &cloudformation.DescribeStacksInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)

@@ -22,7 +22,7 @@ type fleet struct {
 }
 
 // loadFleet reads everything.
-func loadFleet(ctx context.Context, api ECS) (*fleet, error) {
+func loadFleet(ctx context.Context, api ECSAPI) (*fleet, error) {
 	clusters, err := listClusters(ctx, api)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func compareBool(a, b bool) int {
 
 func isStopped(t *ecstypes.Task) bool { return aws.ToString(t.LastStatus) == "STOPPED" }
 
-func listClusters(ctx context.Context, api ECS) (arns []string, err error) {
+func listClusters(ctx context.Context, api ECSAPI) (arns []string, err error) {
 	pages := ecs.NewListClustersPaginator(api, &ecs.ListClustersInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -83,7 +83,7 @@ func listClusters(ctx context.Context, api ECS) (arns []string, err error) {
 	return arns, nil
 }
 
-func listServices(ctx context.Context, api ECS, cluster string) (list []ecstypes.Service, err error) {
+func listServices(ctx context.Context, api ECSAPI, cluster string) (list []ecstypes.Service, err error) {
 	const most = 10 // of one DescribeServices
 	pages := ecs.NewListServicesPaginator(api, &ecs.ListServicesInput{Cluster: &cluster, MaxResults: aws.Int32(100)})
 	var arns []string
@@ -105,7 +105,7 @@ func listServices(ctx context.Context, api ECS, cluster string) (list []ecstypes
 	return list, nil
 }
 
-func listTasks(ctx context.Context, api ECS, in *ecs.ListTasksInput) (list []ecstypes.Task, err error) {
+func listTasks(ctx context.Context, api ECSAPI, in *ecs.ListTasksInput) (list []ecstypes.Task, err error) {
 	const most = 100 // of one DescribeTasks
 	pages := ecs.NewListTasksPaginator(api, in)
 	var arns []string
@@ -215,7 +215,7 @@ func stopText(t *ecstypes.Task) string {
 }
 
 // stopReasons returns why the last tasks of a service ended, without repetitions.
-func stopReasons(ctx context.Context, api ECS, serviceARN string) (reasons []string, err error) {
+func stopReasons(ctx context.Context, api ECSAPI, serviceARN string) (reasons []string, err error) {
 	const most = 3
 	arn, ok := model.ParseARN(serviceARN)
 	parts := strings.Split(arn.Resource, "/")

@@ -154,7 +154,7 @@ func frontDoorURL(protocol string, public netip.Addr, port int) string {
 }
 
 // listInterfaces returns all network interfaces.
-func listInterfaces(ctx context.Context, api EC2) (list []ec2types.NetworkInterface, err error) {
+func listInterfaces(ctx context.Context, api EC2API) (list []ec2types.NetworkInterface, err error) {
 	pages := ec2.NewDescribeNetworkInterfacesPaginator(api, &ec2.DescribeNetworkInterfacesInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -167,7 +167,7 @@ func listInterfaces(ctx context.Context, api EC2) (list []ec2types.NetworkInterf
 }
 
 // physicalIDs returns the identifiers of a stack's resources of one type.
-func physicalIDs(ctx context.Context, api CloudFormation, stack, kind string) (ids []string, err error) {
+func physicalIDs(ctx context.Context, api CloudFormationAPI, stack, kind string) (ids []string, err error) {
 	pages := cloudformation.NewListStackResourcesPaginator(api, &cloudformation.ListStackResourcesInput{StackName: &stack})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)

@@ -21,7 +21,7 @@ const (
 
 // stackWatch follows the events of one stack from the moment that begin was called.
 type stackWatch struct {
-	api   CloudFormation
+	api   CloudFormationAPI
 	stack string // ARN: a deleted stack can still be asked for by it
 	view  *progress
 	every time.Duration

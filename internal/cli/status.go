@@ -191,7 +191,7 @@ func (s *Status) load(ctx context.Context) (*Overview, error) {
 	return o, nil
 }
 
-func (o *Overview) loadStacks(ctx context.Context, api CloudFormation) error {
+func (o *Overview) loadStacks(ctx context.Context, api CloudFormationAPI) error {
 	pages := cloudformation.NewDescribeStacksPaginator(api, &cloudformation.DescribeStacksInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -206,7 +206,7 @@ func (o *Overview) loadStacks(ctx context.Context, api CloudFormation) error {
 	return nil
 }
 
-func (o *Overview) loadVPCs(ctx context.Context, api EC2, interfaces []ec2types.NetworkInterface) error {
+func (o *Overview) loadVPCs(ctx context.Context, api EC2API, interfaces []ec2types.NetworkInterface) error {
 	at := map[string]*VPCView{}
 	vpcs := ec2.NewDescribeVpcsPaginator(api, &ec2.DescribeVpcsInput{})
 	var order []string
@@ -294,7 +294,7 @@ func (o *Overview) loadBalancers(ctx context.Context, c *Client, interfaces []ec
 }
 
 // loadGroups returns the target groups with their targets by the load balancer that forwards to them.
-func loadGroups(ctx context.Context, api ELB) (map[string][]GroupView, error) {
+func loadGroups(ctx context.Context, api ELBAPI) (map[string][]GroupView, error) {
 	groups := map[string][]GroupView{}
 	pages := elb.NewDescribeTargetGroupsPaginator(api, &elb.DescribeTargetGroupsInput{})
 	for pages.HasMorePages() {

@@ -235,7 +235,7 @@ func (d *deployment) stoppedTasks(ctx context.Context, causes []cfn.StackEvent) 
 }
 
 // findStack returns the stack of that name, nil if there is none.
-func findStack(ctx context.Context, api CloudFormation, name string) (*cfn.Stack, error) {
+func findStack(ctx context.Context, api CloudFormationAPI, name string) (*cfn.Stack, error) {
 	out, err := api.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
 	if err != nil {
 		if apiCode(err) == "ValidationError" && strings.Contains(apiMessage(err), "does not exist") {
