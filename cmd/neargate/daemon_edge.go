@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/neargate/neargate/internal/api/cfn"
 	"github.com/neargate/neargate/internal/api/cfn/resource"
@@ -109,11 +108,11 @@ func (d *daemon) startEdge(start starter) error {
 		return fmt.Errorf("listen for calls from VPCs: %w", err)
 	}
 	start("stacks", cfnServer.Run)
-	start("log retention", func(ctx context.Context) error {
-		logsServer.RunRetention(ctx)
-		return ctx.Err()
+	start("log retention", endless(logsServer.RunRetention))
+	start("registry cleaning", endless(ecrServer.RunCleaning))
+	start("credentials", func(ctx context.Context) error {
+		return d.keys.RunSweep(ctx, func(err error) { d.log.Error("remove expired credentials", "err", err) })
 	})
-	start("registry collection", func(ctx context.Context) error { return d.collectBlobs(ctx, blobs, images.Catalog) })
 	start("AWS APIs for VPCs", func(ctx context.Context) error { return edge.Serve(ctx, inside) })
 	start("AWS APIs", func(ctx context.Context) error { return edge.Serve(ctx, d.listener) })
 	return nil
@@ -131,18 +130,10 @@ func health(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte(`{"status":"ok"}` + "\n"))
 }
 
-// collectEvery is how often unused content of the registry is removed.
-const collectEvery = time.Hour
-
-func (d *daemon) collectBlobs(ctx context.Context, blobs *registry.Blobs, catalog registry.Catalog) error {
-	for {
-		if _, err := blobs.Collect(ctx, catalog, d.clock.Now()); err != nil && ctx.Err() == nil {
-			d.log.Error("remove unused content of the registry", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(collectEvery):
-		}
+// endless makes a part of the daemon of a function that ends only with its context.
+func endless(f func(context.Context)) func(context.Context) error {
+	return func(ctx context.Context) error {
+		f(ctx)
+		return ctx.Err()
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/neargate/neargate/internal/iam"
 	"github.com/neargate/neargate/internal/keeper"
 	"github.com/neargate/neargate/internal/model"
+	"github.com/neargate/neargate/internal/node/listener"
 	"github.com/neargate/neargate/internal/node/network"
 	"github.com/neargate/neargate/internal/node/task"
 	"github.com/neargate/neargate/internal/node/zone"
@@ -32,6 +33,9 @@ func (d *daemon) startNode(start starter) error {
 	start("network", func(ctx context.Context) error {
 		return net.Loop(reconcile.Options[string]{Workers: 1, Log: d.log}, records.Sources(ctx)...).Run(ctx)
 	})
+
+	balancers := listener.New(listener.Config{DB: d.db, Tables: d.tables, Host: hostName, Dir: d.path("lb"), Network: net, Keeper: d.keeper, Log: d.log})
+	start("load balancers", balancers.Run)
 
 	zones := zone.New(zone.Options{DB: d.db, Tables: d.tables, Scope: scope, Keeper: d.keeper, EdgeSocket: edgeSocket(d.data)})
 	start("zones", d.loop(zones, 1))
