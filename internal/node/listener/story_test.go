@@ -36,6 +36,8 @@ type world struct {
 	dir    string
 	stop   func() // of the running Listeners
 	public netip.Addr
+	// servers end the targets' servers, by address, when their last request is answered.
+	servers map[string]func()
 }
 
 func newWorld(t *testing.T) *world {
@@ -43,7 +45,7 @@ func newWorld(t *testing.T) *world {
 	nettest.Require(t)
 	nettest.Tool(t, "haproxy")
 	db, tables := storetest.New(t)
-	w := &world{t: t, db: db, tables: tables, dir: t.TempDir(), public: netip.MustParseAddr("198.18.0.20")}
+	w := &world{t: t, db: db, tables: tables, dir: t.TempDir(), public: netip.MustParseAddr("198.18.0.20"), servers: map[string]func(){}}
 	ctx, cancel := context.WithCancel(context.Background())
 	quiet := slog.New(slog.DiscardHandler)
 	records := network.NewRecords(db, tables)
@@ -174,7 +176,10 @@ func (w *world) eni(vpc, subnet, id string, addr netip.Addr, group, kind, owner 
 }
 
 // serve answers with the target's address, and says who asked.
-func (w *world) serve(namespace, address string) {
+func (w *world) serve(namespace, address string) { w.t.Cleanup(w.serveUntil(namespace, address)) }
+
+// serveUntil is serve until the returned function is called, which waits for running requests.
+func (w *world) serveUntil(namespace, address string) (end func()) {
 	w.t.Helper()
 	ns, err := netns.Open(namespace)
 	if err != nil {
@@ -189,7 +194,13 @@ func (w *world) serve(namespace, address string) {
 		fmt.Fprintf(out, "%s for %s", address, r.Header.Get("X-Forwarded-For"))
 	})}
 	go func() { _ = server.Serve(listener) }()
-	w.t.Cleanup(func() { server.Close() })
+	end = func() {
+		if err := server.Shutdown(context.Background()); err != nil {
+			w.t.Error(err)
+		}
+	}
+	w.servers[address] = end
+	return end
 }
 
 // get asks the load balancer's public address, from outside.
