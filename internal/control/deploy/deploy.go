@@ -38,19 +38,25 @@ func (d *Deployments) Name() string { return "service scheduler" }
 // Sweep has nothing to do: tasks of services that are gone are stopped by the service's own draining.
 func (d *Deployments) Sweep(context.Context) error { return nil }
 
-// Sources returns what Reconcile has to look at: services, their tasks, and the health of their targets.
+// Sources returns what Reconcile has to look at: services, their tasks, and their tasks' targets and health.
 func (d *Deployments) Sources(ctx context.Context) []reconcile.Source[string] {
-	ofGroup := func(arn string) (keys []string) {
-		for service := range d.tables.Services.By(d.db.View(), "target-group", arn) {
-			keys = append(keys, service.Key())
+	ofTask := func(id string) []string {
+		if t, ok := d.tables.Tasks.Get(d.db.View(), id); ok && t.Service != "" {
+			return []string{model.ServiceKey(t.Cluster, t.Service)}
 		}
-		return keys
+		return nil
+	}
+	ofTarget := func(key string) []string {
+		if target, ok := d.tables.Targets.Get(d.db.View(), key); ok {
+			return ofTask(target.TaskID)
+		}
+		return nil
 	}
 	return []reconcile.Source[string]{
 		d.tables.Services.Changes(ctx),
 		d.tables.Tasks.ChangesByIndex(ctx, "service"),
-		reconcile.Map(d.tables.TargetHealth.ChangesByIndex(ctx, "target-group"), ofGroup),
-		reconcile.Map(d.tables.Targets.ChangesByIndex(ctx, "target-group"), ofGroup),
+		reconcile.Map(d.tables.Targets.ChangesByIndex(ctx, "task"), ofTask),
+		reconcile.Map(d.tables.TargetHealth.Changes(ctx), ofTarget),
 	}
 }
 
@@ -60,25 +66,27 @@ func (d *Deployments) Reconcile(ctx context.Context, key string) (reconcile.Resu
 	err := d.db.Update(ctx, func(tx *store.Txn) error {
 		recheck = 0
 		service, ok := d.tables.Services.Get(tx, key)
-		if !ok {
+		if !ok || service.Status == model.ServiceInactive {
 			return nil
 		}
 		v := d.look(tx, service)
 		events := d.registerTargets(tx, v)
 		p := planService(v, d.tables.Services.Clone)
 		recheck = p.recheck
-		if service.Status == model.ServiceInactive {
-			return nil
-		}
 		next := p.service
 		if next == nil {
-			next = d.tables.Services.Clone(service)
+			next = service // nothing of it changes, but perhaps there is something to say
 		}
 		events = append(events, d.apply(tx, next, p)...)
 		events = append(events, d.drain(tx, next)...)
 		events = append(events, p.events...)
-		added := d.addEvents(next, events)
-		if p.service != nil || added {
+		if news := d.news(next, events); len(news) > 0 {
+			if next == service {
+				next = d.tables.Services.Clone(service)
+			}
+			addEvents(next, news)
+		}
+		if next != service {
 			d.tables.Services.Put(tx, next)
 		}
 		return nil
@@ -89,7 +97,7 @@ func (d *Deployments) Reconcile(ctx context.Context, key string) (reconcile.Resu
 	return reconcile.Result{After: recheck, Reason: "a delay of the deployment"}, nil
 }
 
-// throttleFrom is after how many failed starts in a row the next start waits, throttleStep how long at first, and
+// throttleFrom is after how many failed rounds of starts the next one waits, throttleStep how long at first, and
 // throttleMax at most. AWS documents the maximum; the curve is not known (aws-facts 1.9), this one doubles.
 const (
 	throttleFrom = 3
@@ -100,30 +108,40 @@ const (
 // settle is how long after its start a task without any health check counts as healthy (aws-facts 1.10).
 const settle = 40 * time.Second
 
+// look is one look at a service: what it reads is read once.
+type look struct {
+	view
+	d       *Deployments
+	r       store.Reader
+	serving map[string]bool // target group | zone
+	checks  map[string]bool // definition
+}
+
 func (d *Deployments) look(r store.Reader, service *model.Service) view {
-	v := view{
+	l := look{d: d, r: r, serving: map[string]bool{}, checks: map[string]bool{}, view: view{
 		service: service, tasks: slices.Collect(d.tables.Tasks.By(r, "service", service.Key())), health: map[string]health{}, now: d.clock.Now(),
-		settle: d.clock.Scale(settle),
-		throttle: func(failures int) time.Duration {
-			if failures < throttleFrom {
-				return 0
-			}
-			return d.clock.Scale(min(throttleStep<<min(failures-throttleFrom, 10), throttleMax))
-		},
-	}
-	zones := map[string]bool{}
+		settle: d.clock.Scale(settle), throttle: d.throttle,
+	}}
 	for _, id := range service.Deployments[0].Network.Subnets {
-		if subnet, ok := d.tables.Subnets.Get(r, id); ok {
-			zones[subnet.AZ] = true
+		if subnet, ok := d.tables.Subnets.Get(r, id); ok && !slices.Contains(l.zones, subnet.AZ) {
+			l.zones = append(l.zones, subnet.AZ)
 		}
 	}
-	v.zones = len(zones)
-	for _, t := range v.tasks {
+	slices.Sort(l.zones)
+	for _, t := range l.tasks {
 		if t.Desired == model.DesiredRunning && t.State == model.TaskRunning {
-			v.health[t.ID] = d.healthOf(r, service, t, v)
+			l.health[t.ID] = l.healthOf(t)
 		}
 	}
-	return v
+	return l.view
+}
+
+// throttle returns how long to wait after so many failed rounds of starts.
+func (d *Deployments) throttle(rounds int) time.Duration {
+	if rounds < throttleFrom {
+		return 0
+	}
+	return d.clock.Scale(min(throttleStep<<min(rounds-throttleFrom, 10), throttleMax))
 }
 
 // apply starts and stops tasks and returns the events of it.
@@ -236,21 +254,24 @@ const (
 	repeatEvent = 6 * time.Hour
 )
 
-// addEvents puts events in front, oldest first, and reports whether there was a new one. What is said to be the state of
-// things, rather than to have happened, is not repeated.
-func (d *Deployments) addEvents(service *model.Service, events []string) bool {
-	added := false
+// news returns the events that are to be said. What is said to be the state of things, rather than to have happened, is
+// not repeated.
+func (d *Deployments) news(service *model.Service, messages []string) (news []model.ServiceEvent) {
 	now := d.clock.Now()
-	for _, message := range events {
-		said := slices.IndexFunc(service.Events, func(e model.ServiceEvent) bool { return e.Message == message })
-		if said >= 0 && strings.Contains(message, ") was unable to ") && now.Sub(service.Events[said].CreatedAt) < repeatEvent {
+	for _, message := range messages {
+		isOld := func(e model.ServiceEvent) bool { return e.Message == message && now.Sub(e.CreatedAt) < repeatEvent }
+		if strings.Contains(message, ") was unable to ") && (slices.ContainsFunc(service.Events, isOld) || slices.ContainsFunc(news, isOld)) {
 			continue
 		}
-		service.Events = append([]model.ServiceEvent{{ID: model.NewUUID(), CreatedAt: now, Message: message}}, service.Events...)
-		added = true
+		news = append(news, model.ServiceEvent{ID: model.NewUUID(), CreatedAt: now, Message: message})
 	}
-	if len(service.Events) > maxEvents {
-		service.Events = service.Events[:maxEvents]
-	}
-	return added
+	return news
+}
+
+// addEvents puts events, oldest first, in front of what the service has said before.
+func addEvents(service *model.Service, news []model.ServiceEvent) {
+	events := slices.Clone(news)
+	slices.Reverse(events)
+	events = append(events, service.Events...)
+	service.Events = events[:min(len(events), maxEvents)]
 }

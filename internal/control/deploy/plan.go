@@ -11,20 +11,20 @@ import (
 type view struct {
 	service *model.Service
 	tasks   []*model.Task // all that are not forgotten, also stopped ones
-	// health says of each task by ID how its targets and its containers are.
+	// health says of each running task by ID how its targets and its containers are.
 	health map[string]health
-	zones  int // availability zones that the primary deployment's subnets lie in
+	zones  []string // availability zones that the primary deployment's subnets lie in, sorted
 	now    time.Time
 	// Delays of AWS, scaled.
 	settle   time.Duration // a task without any check counts as healthy so long after it has started
-	throttle func(failures int) time.Duration
+	throttle func(rounds int) time.Duration
 }
 
-// health is how a task is seen from outside.
+// health is how a running task is seen from outside.
 type health struct {
 	healthy   bool
-	unhealthy string // the reason to stop it, in AWS's words; empty when there is none
-	checked   bool   // a health check says so; else only time does
+	unhealthy string        // the reason to stop it, in AWS's words; empty when there is none
+	again     time.Duration // after which time alone changes this; 0: it does not
 }
 
 // plan is what has to be done for a service.
@@ -44,14 +44,18 @@ type stop struct {
 	reason string
 }
 
+// batch is how many tasks one plan starts, and how many it stops: what a plan does is one transaction, and a store that
+// others share takes about a hundred changes at once.
+const batch = 40
+
 // planService returns what brings a service nearer to what is asked of it. It is pure: it is called again after each
 // change, so it only ever does the next step.
 func planService(v view, clone func(*model.Service) *model.Service) plan {
-	p := &planner{view: v, next: clone(v.service)}
-	p.classify()
 	if v.service.Status == model.ServiceInactive {
 		return plan{}
 	}
+	p := &planner{view: v, next: clone(v.service)}
+	p.classify()
 	p.failures()
 	p.breaker()
 	p.roll()
@@ -74,6 +78,9 @@ type planner struct {
 
 func (p *planner) primary() *model.Deployment { return &p.next.Deployments[0] }
 
+// mine returns the tasks of the primary deployment that are to run.
+func (p *planner) mine() []*model.Task { return p.byDeploy[p.primary().ID] }
+
 func (p *planner) classify() {
 	p.byDeploy = map[string][]*model.Task{}
 	for _, t := range p.tasks {
@@ -91,76 +98,21 @@ func (p *planner) classify() {
 	}
 }
 
-// failures counts, once each, the tasks of the primary deployment that could not be started or were stopped for their
-// health. One task that becomes healthy ends the counting for this deployment (aws-facts 1.10).
-func (p *planner) failures() {
-	d := p.primary()
-	for _, t := range p.byDeploy[d.ID] {
-		if p.health[t.ID].healthy && !d.RanOnce {
-			d.RanOnce, d.Failed, d.Throttled, d.NextStartAt, p.changed = true, 0, 0, time.Time{}, true
-		}
+// bounds are what a deployment configuration demands: at least lower healthy tasks, at most upper that run or are about
+// to, STOPPING ones not counted (aws-facts 1.10).
+func bounds(s *model.Service) (lower, upper int) {
+	if s.Status != model.ServiceActive {
+		return 0, 0
 	}
-	for _, t := range p.tasks {
-		if t.Counted || t.DeploymentID != d.ID || t.Desired != model.DesiredStopped {
-			continue
-		}
-		neverRan := t.StartedAt.IsZero() && t.StopCode == model.StopTaskFailedToStart
-		unhealthy := t.StopCode == model.StopServiceSchedulerInitiated && isHealthReason(t.StoppedReason)
-		if !neverRan && !unhealthy {
-			continue
-		}
-		p.out.count = append(p.out.count, t.ID)
-		if d.RanOnce {
-			continue
-		}
-		d.Failed, p.changed = d.Failed+1, true
-		if neverRan {
-			d.Throttled++
-			d.NextStartAt = p.now.Add(p.throttle(d.Throttled))
-			if d.Throttled == impaired {
-				p.event("(service %s) is unable to consistently start tasks successfully.", p.next.Name)
-			}
-		}
-	}
+	return (s.DesiredCount*s.MinimumPercent + 99) / 100, max(s.DesiredCount*s.MaximumPercent/100, s.DesiredCount)
 }
-
-// impaired is after how many failed starts in a row a service says that it cannot start tasks.
-const impaired = 5
-
-// breaker ends a deployment whose tasks keep failing, and goes back to the one before if that is wanted.
-func (p *planner) breaker() {
-	d, b := p.primary(), p.next.CircuitBreaker
-	if b == nil || !b.Enable || d.RolloutState != model.RolloutInProgress || d.RanOnce || d.Failed < breakerThreshold(p.next.DesiredCount) {
-		return
-	}
-	d.RolloutState, d.UpdatedAt, p.changed = model.RolloutFailed, p.now, true
-	d.RolloutReason = "ECS deployment circuit breaker: tasks failed to start."
-	p.event("(service %s) (deployment %s) deployment failed: tasks failed to start.", p.next.Name, d.ID)
-	if !b.Rollback {
-		return
-	}
-	for _, former := range p.next.Deployments[1:] {
-		if former.RolloutState != model.RolloutCompleted {
-			continue
-		}
-		p.event("(service %s) rolling back to deployment %s.", p.next.Name, former.ID)
-		back := former
-		back.ID, back.Status, back.RolloutState = model.NewDeploymentID(), model.DeploymentPrimary, model.RolloutInProgress
-		back.RolloutReason = fmt.Sprintf("ECS deployment circuit breaker: rolling back to deploymentId %s.", former.ID)
-		back.Desired, back.Failed, back.Throttled, back.RanOnce, back.NextStartAt = 0, 0, 0, false, time.Time{}
-		back.CreatedAt, back.UpdatedAt = p.now, p.now
-		d.Status = model.DeploymentActive
-		p.next.Deployments = append([]model.Deployment{back}, p.next.Deployments...)
-		return
-	}
-}
-
-// breakerThreshold is how many failures in a row end a deployment (aws-facts 1.10).
-func breakerThreshold(desired int) int { return min(max((desired+1)/2, 3), 200) }
 
 // wanted is how many tasks the service is to have: one more than desired while it evens out its zones.
 func (p *planner) wanted() int {
-	if p.next.Rebalancing {
+	switch {
+	case p.next.Status != model.ServiceActive:
+		return 0
+	case p.next.Rebalancing:
 		return p.next.DesiredCount + 1
 	}
 	return p.next.DesiredCount
@@ -168,22 +120,17 @@ func (p *planner) wanted() int {
 
 // roll starts and stops tasks within the bounds that the deployment configuration sets.
 func (p *planner) roll() {
-	d := p.primary()
 	p.rebalance()
+	d := p.primary()
 	desired := p.wanted()
-	lower := (p.next.DesiredCount*p.next.MinimumPercent + 99) / 100
-	upper := max(p.next.DesiredCount*p.next.MaximumPercent/100, desired)
-	if p.next.Status == model.ServiceDraining {
-		lower, upper, desired = 0, 0, 0
-	}
-	mine := p.byDeploy[d.ID]
+	lower, upper := bounds(p.next)
 	good := 0 // of the primary deployment: healthy, or not yet known to be unhealthy
-	for _, t := range mine {
+	for _, t := range p.mine() {
 		if p.health[t.ID].unhealthy == "" {
 			good++
 		}
 	}
-	if need := min(desired-good, upper-len(p.alive)); need > 0 && d.RolloutState != model.RolloutFailed {
+	if need := min(desired-good, upper-len(p.alive), batch); need > 0 && d.RolloutState != model.RolloutFailed {
 		if wait := d.NextStartAt.Sub(p.now); wait > 0 {
 			p.later(wait)
 		} else {
@@ -191,7 +138,7 @@ func (p *planner) roll() {
 		}
 	}
 	p.stopUnhealthy(good, desired, upper)
-	p.stopFormer(lower)
+	p.stopFormer(desired, lower, upper)
 	p.stopSurplus(desired, lower)
 	p.sayIfStuck(desired, good)
 }
@@ -200,92 +147,52 @@ func (p *planner) roll() {
 const stuck = "(service %s) was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again."
 
 func (p *planner) sayIfStuck(desired, good int) {
-	old := len(p.alive) - len(p.byDeploy[p.primary().ID])
-	if good < desired && old > 0 && p.healthy == len(p.alive) && p.out.start == 0 && len(p.out.stop) == 0 && p.primary().NextStartAt.IsZero() {
+	d := p.primary()
+	former := len(p.alive) - len(p.mine())
+	waits := p.out.start > 0 || len(p.out.stop) > 0 || d.NextStartAt.After(p.now) || d.RolloutState == model.RolloutFailed
+	if good < desired && former > 0 && p.healthy == len(p.alive) && !waits {
 		p.event(stuck, p.next.Name)
 	}
-}
-
-// rebalance lets one more task start in the emptiest zone when all is well but the zones are uneven; the surplus is then
-// taken from the fullest zone (aws-facts 1.8).
-func (p *planner) rebalance() {
-	if p.next.AZRebalancing != "ENABLED" || p.next.Status != model.ServiceActive || p.next.MaximumPercent <= 100 {
-		if p.next.Rebalancing {
-			p.next.Rebalancing, p.changed = false, true
-		}
-		return
-	}
-	steady := len(p.next.Deployments) == 1 && p.healthy == len(p.alive)
-	uneven := isUneven(p.alive, p.zones)
-	switch {
-	case !p.next.Rebalancing && steady && len(p.alive) == p.next.DesiredCount && uneven:
-		p.next.Rebalancing, p.changed = true, true
-		p.event("service (%s) is not AZ balanced. AZ Rebalancing in progress.", p.next.Name)
-	case p.next.Rebalancing && steady && len(p.alive) > p.next.DesiredCount:
-		p.next.Rebalancing, p.changed = false, true
-		if !isUneven(p.alive, p.zones) {
-			p.event("service (%s) is AZ balanced.", p.next.Name)
-		}
-	}
-}
-
-// isUneven reports whether some zone has two tasks more than another one could have.
-func isUneven(tasks []*model.Task, zones int) bool {
-	perZone := map[string]int{}
-	most := 0
-	for _, t := range tasks {
-		if t.AZ == "" {
-			return false // not placed yet
-		}
-		perZone[t.AZ]++
-		most = max(most, perZone[t.AZ])
-	}
-	least := most
-	for _, n := range perZone {
-		least = min(least, n)
-	}
-	if len(perZone) < zones {
-		least = 0
-	}
-	return zones > 1 && most-least >= 2
 }
 
 // finish completes deployments, says steady states, and ends a drained service.
 func (p *planner) finish() {
 	d := p.primary()
 	if d.Desired != p.next.DesiredCount {
-		d.Desired, p.changed = p.next.DesiredCount, true
+		d.Desired, d.UpdatedAt, p.changed = p.next.DesiredCount, p.now, true
 	}
-	p.forgetFormer()
 	if p.next.Status == model.ServiceDraining {
+		p.forgetFormer()
 		if p.remaining == 0 {
-			p.next.Status, p.changed = model.ServiceInactive, true
-			p.next.Deployments[0].Status = model.DeploymentInactive
+			p.next.Status, p.next.DeletedAt, p.changed = model.ServiceInactive, p.now, true
+			d.Status = model.DeploymentInactive
 		}
 		return
 	}
-	mine := p.byDeploy[d.ID]
 	running := 0
-	for _, t := range mine {
-		if t.State == model.TaskRunning && p.health[t.ID].healthy {
+	for _, t := range p.mine() {
+		if p.health[t.ID].healthy {
 			running++
 		}
 	}
-	done := running == p.next.DesiredCount && len(p.alive) == p.next.DesiredCount && len(p.next.Deployments) == 1 && p.out.start == 0 && len(p.out.stop) == 0
-	if !done {
-		if !p.next.SteadyAt.IsZero() {
-			p.next.SteadyAt, p.changed = time.Time{}, true
-		}
-		return
-	}
-	if d.RolloutState == model.RolloutInProgress {
-		d.RolloutState, d.UpdatedAt, p.changed = model.RolloutCompleted, p.now, true
+	isDone := running == p.next.DesiredCount && len(p.alive) == p.next.DesiredCount && p.out.start == 0 && len(p.out.stop) == 0 &&
+		d.RolloutState != model.RolloutFailed
+	if isDone && d.RolloutState == model.RolloutInProgress {
+		d.RolloutState, d.UpdatedAt, d.CompletedAt, p.changed = model.RolloutCompleted, p.now, p.now, true
 		d.RolloutReason = fmt.Sprintf("ECS deployment %s completed.", d.ID)
 		p.event("(service %s) (deployment %s) deployment completed.", p.next.Name, d.ID)
 	}
-	if p.next.SteadyAt.IsZero() || p.now.Sub(p.next.SteadyAt) >= repeatSteady {
+	p.forgetFormer()
+	switch since := p.now.Sub(p.next.SteadyAt); {
+	case !isDone && !p.next.SteadyAt.IsZero():
+		p.next.SteadyAt, p.changed = time.Time{}, true
+	case !isDone:
+	case p.next.SteadyAt.IsZero(), since >= repeatSteady:
 		p.next.SteadyAt, p.changed = p.now, true
 		p.event("(service %s) has reached a steady state.", p.next.Name)
+		p.later(repeatSteady)
+	default:
+		p.later(repeatSteady - since)
 	}
 }
 
@@ -302,26 +209,16 @@ func (p *planner) forgetFormer() {
 				tasks++
 			}
 		}
-		if tasks > 0 {
-			d.Desired = tasks
-			kept = append(kept, d)
-			continue
-		}
 		// The last deployment that worked stays as long as the new one may have to be rolled back to it.
-		if d.RolloutState == model.RolloutCompleted && p.mayRollBack() {
-			d.Desired = 0
-			kept = append(kept, d)
-			continue
+		isNeeded := tasks > 0 || (d.RolloutState == model.RolloutCompleted && p.mayRollBack())
+		if d.Desired != tasks || !isNeeded {
+			d.Desired, d.UpdatedAt, p.changed = tasks, p.now, true
 		}
-		p.changed = true
+		if isNeeded {
+			kept = append(kept, d)
+		}
 	}
 	p.next.Deployments = kept
-}
-
-// mayRollBack reports whether the primary deployment may still fail and go back to a former one.
-func (p *planner) mayRollBack() bool {
-	b, d := p.next.CircuitBreaker, p.primary()
-	return b != nil && b.Enable && b.Rollback && d.RolloutState == model.RolloutInProgress && !d.RanOnce && p.next.Status == model.ServiceActive
 }
 
 func (p *planner) event(format string, args ...any) {
@@ -337,10 +234,7 @@ func (p *planner) later(d time.Duration) {
 
 func (p *planner) result() plan {
 	for _, t := range p.alive {
-		h := p.health[t.ID]
-		if !h.healthy && h.unhealthy == "" && t.State == model.TaskRunning {
-			p.later(max(p.settle-p.now.Sub(t.StartedAt), time.Second))
-		}
+		p.later(p.health[t.ID].again)
 	}
 	if p.changed {
 		p.out.service = p.next

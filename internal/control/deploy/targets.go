@@ -2,59 +2,117 @@ package deploy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/neargate/neargate/internal/model"
 	"github.com/neargate/neargate/internal/store"
 )
 
-// healthOf says how a running task is: its targets in every target group, and its containers' own checks.
-func (d *Deployments) healthOf(r store.Reader, service *model.Service, t *model.Task, v view) health {
-	inGrace := service.GracePeriod != nil && v.now.Sub(t.StartedAt) < d.clock.Seconds(*service.GracePeriod)
-	checked := t.Health != model.HealthUnknown || d.hasContainerCheck(r, t)
-	h := health{healthy: t.Health != model.HealthUnhealthy && (!checked || t.Health == model.HealthHealthy), checked: checked || len(t.TargetGroups) > 0}
-	if t.Health == model.HealthUnhealthy && !inGrace {
-		h.unhealthy = failedContainerChecks
+// healthOf says how a running task is: its targets in every target group that is in use, and its containers' own checks.
+// Without any check it counts as healthy some time after it has started (aws-facts 1.10).
+func (l *look) healthOf(t *model.Task) health {
+	checked, waiting, bad := false, false, ""
+	switch {
+	case t.Health == model.HealthUnhealthy:
+		bad = failedContainerChecks
+	case t.Health == model.HealthHealthy:
+		checked = true
+	case l.hasContainerCheck(t.DefinitionKey):
+		waiting = true
 	}
 	for _, lb := range t.TargetGroups {
-		seen, ok := d.tables.TargetHealth.Get(r, model.TargetKey(lb.TargetGroupARN, t.PrivateIP, lb.Port))
-		switch {
-		case !ok:
-			h.healthy = false
-		case seen.State == model.TargetUnhealthy:
-			h.healthy = false
-			if !inGrace && h.unhealthy == "" {
-				h.unhealthy = fmt.Sprintf(failedTargetChecks, lb.TargetGroupARN)
+		if !l.isServing(lb.TargetGroupARN, t.AZ) {
+			continue
+		}
+		switch l.targetState(t, lb) {
+		case model.TargetHealthy:
+			checked = true
+		case model.TargetUnhealthy:
+			if bad == "" {
+				bad = fmt.Sprintf(failedTargetChecks, lb.TargetGroupARN)
 			}
-		case seen.State != model.TargetHealthy && seen.State != model.TargetUnused:
-			h.healthy = false
+		default:
+			waiting = true
 		}
 	}
-	if !h.checked && v.now.Sub(t.StartedAt) < v.settle {
-		h.healthy = false
+	age := l.now.Sub(t.StartedAt)
+	switch {
+	case bad != "":
+		if l.service.GracePeriod != nil {
+			if left := l.d.clock.Seconds(*l.service.GracePeriod) - age; left > 0 {
+				return health{again: left}
+			}
+		}
+		return health{unhealthy: bad}
+	case waiting:
+		return health{}
+	case !checked && age < l.settle:
+		return health{again: l.settle - age}
 	}
-	return h
+	return health{healthy: true}
 }
 
-// hasContainerCheck reports whether an essential container of the task has a health check.
-func (d *Deployments) hasContainerCheck(r store.Reader, t *model.Task) bool {
-	definition, ok := d.tables.TaskDefinitions.Get(r, t.DefinitionKey)
+// targetState returns what was probed of the task's own target. What was said of a former target at the same address,
+// or before this one was registered, is not believed.
+func (l *look) targetState(t *model.Task, lb model.ServiceLoadBalancer) string {
+	key := model.TargetKey(lb.TargetGroupARN, t.PrivateIP, lb.Port)
+	target, ok := l.d.tables.Targets.Get(l.r, key)
+	if !ok || target.TaskID != t.ID || !target.DrainingSince.IsZero() {
+		return model.TargetInitial
+	}
+	seen, ok := l.d.tables.TargetHealth.Get(l.r, key)
+	if !ok || (!seen.ChangedAt.IsZero() && seen.ChangedAt.Before(target.RegisteredAt)) {
+		return model.TargetInitial
+	}
+	return seen.State
+}
+
+// isServing reports whether a load balancer with a node in that zone sends requests to the group. If none does, nobody
+// checks its targets, and waiting for a check would never end.
+func (l *look) isServing(group, az string) bool {
+	key := group + "|" + az
+	answer, ok := l.serving[key]
 	if !ok {
+		answer = l.findServing(group, az)
+		l.serving[key] = answer
+	}
+	return answer
+}
+
+func (l *look) findServing(group, az string) bool {
+	tables := l.d.tables
+	if !tables.TargetGroups.Has(l.r, group) {
 		return false
 	}
-	for _, c := range definition.Containers {
-		if c.Essential && c.HealthCheck != nil {
-			return true
+	var listeners []*model.Listener
+	listeners = slices.AppendSeq(listeners, tables.Listeners.By(l.r, "target-group", group))
+	for rule := range tables.Rules.By(l.r, "target-group", group) {
+		if listener, ok := tables.Listeners.Get(l.r, rule.ListenerARN); ok {
+			listeners = append(listeners, listener)
 		}
 	}
-	return false
+	return slices.ContainsFunc(listeners, func(listener *model.Listener) bool {
+		lb, ok := tables.LoadBalancers.Get(l.r, listener.LoadBalancerARN)
+		return ok && slices.ContainsFunc(lb.Zones, func(z model.LBZone) bool { return z.AZ == az })
+	})
+}
+
+// hasContainerCheck reports whether an essential container of the definition has a health check.
+func (l *look) hasContainerCheck(key string) bool {
+	answer, ok := l.checks[key]
+	if !ok {
+		definition, found := l.d.tables.TaskDefinitions.Get(l.r, key)
+		answer = found && slices.ContainsFunc(definition.Containers, func(c model.ContainerDefinition) bool { return c.Essential && c.HealthCheck != nil })
+		l.checks[key] = answer
+	}
+	return answer
 }
 
 // registerTargets registers running tasks with their target groups and returns the events of it.
 func (d *Deployments) registerTargets(tx *store.Txn, v view) (events []string) {
-	registered := map[string]int{}
-	var order []string
+	var registered tally
 	for _, t := range v.tasks {
-		if t.Desired != model.DesiredRunning || t.State != model.TaskRunning {
+		if t.Desired != model.DesiredRunning || t.State != model.TaskRunning || !t.PrivateIP.IsValid() {
 			continue
 		}
 		for _, lb := range t.TargetGroups {
@@ -65,56 +123,71 @@ func (d *Deployments) registerTargets(tx *store.Txn, v view) (events []string) {
 			}
 			d.tables.Targets.Put(tx, target)
 			d.tables.TargetHealth.Delete(tx, target.Key()) // of a former target at this address
-			if registered[lb.TargetGroupARN]++; registered[lb.TargetGroupARN] == 1 {
-				order = append(order, lb.TargetGroupARN)
-			}
+			registered.add(lb.TargetGroupARN)
 		}
 	}
-	for _, arn := range order {
-		events = append(events, fmt.Sprintf("(service %s) registered %d targets in (target-group %s)", v.service.Name, registered[arn], arn))
+	for _, arn := range registered.order {
+		events = append(events, fmt.Sprintf("(service %s) registered %d targets in (target-group %s)", v.service.Name, registered.count[arn], arn))
 	}
 	return events
+}
+
+// tally counts names, and keeps the order in which they first came.
+type tally struct {
+	count map[string]int
+	order []string
+}
+
+func (t *tally) add(name string) {
+	if t.count == nil {
+		t.count = map[string]int{}
+	}
+	if t.count[name]++; t.count[name] == 1 {
+		t.order = append(t.order, name)
+	}
 }
 
 // drain takes tasks that are to stop out of their target groups, and lets node stop those that are drained.
 // control/targets removes a draining target when the deregistration delay is over.
 func (d *Deployments) drain(tx *store.Txn, service *model.Service) (events []string) {
-	deregistered := map[string]int{}
-	var order []string
-	begun := 0
+	var deregistered, begun tally
+	edits := 0
 	for t := range d.tables.Tasks.By(tx, "service", service.Key()) {
-		if t.Desired != model.DesiredStopped || t.DeactivateDone {
-			continue
+		if t.Desired != model.DesiredStopped || t.DeactivateDone || len(t.TargetGroups) == 0 {
+			continue // without target groups node does not wait for anything
+		}
+		if edits++; edits > batch {
+			break // what this transaction changes brings the service back
 		}
 		left, began := 0, false
 		for target := range d.tables.Targets.By(tx, "task", t.ID) {
 			left++
-			if !target.DrainingSince.IsZero() {
-				continue
-			}
-			d.tables.Targets.Edit(tx, target.Key(), func(g *model.Target) { g.DrainingSince = d.clock.Now() })
-			began = true
-			if deregistered[target.TargetGroupARN]++; deregistered[target.TargetGroupARN] == 1 {
-				order = append(order, target.TargetGroupARN)
+			if target.DrainingSince.IsZero() {
+				d.tables.Targets.Edit(tx, target.Key(), func(g *model.Target) { g.DrainingSince = d.clock.Now() })
+				deregistered.add(target.TargetGroupARN)
+				began = true
 			}
 		}
 		if began {
-			begun++
+			begun.add(t.DeploymentID)
 		}
-		if left == 0 || t.IsStopped() {
+		switch {
+		case left == 0 || t.IsStopped():
 			d.tables.Tasks.Edit(tx, t.ID, func(t *model.Task) { t.DeactivateDone = true })
-		} else if t.State == model.TaskRunning {
+		case t.State == model.TaskRunning:
 			d.tables.Tasks.Edit(tx, t.ID, func(t *model.Task) {
 				t.State = model.TaskDeactivating
 				t.Version++
 			})
+		default:
+			edits-- // it drains: nothing was written
 		}
 	}
-	for _, arn := range order {
-		events = append(events, fmt.Sprintf("(service %s) deregistered %d targets in (target-group %s)", service.Name, deregistered[arn], arn))
+	for _, arn := range deregistered.order {
+		events = append(events, fmt.Sprintf("(service %s) deregistered %d targets in (target-group %s)", service.Name, deregistered.count[arn], arn))
 	}
-	if begun > 0 {
-		events = append(events, fmt.Sprintf("(service %s, taskSet %s) has begun draining connections on %d tasks.", service.Name, service.Deployments[0].ID, begun))
+	for _, id := range begun.order {
+		events = append(events, fmt.Sprintf("(service %s, taskSet %s) has begun draining connections on %d tasks.", service.Name, id, begun.count[id]))
 	}
 	return events
 }
