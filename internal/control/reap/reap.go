@@ -6,6 +6,7 @@ package reap
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -50,72 +51,133 @@ func (r *Reaper) Run(ctx context.Context) error {
 	}
 }
 
-// Reap does one round.
+// batch is how many records one transaction deletes: a store that others share takes about a hundred changes at once.
+const batch = 40
+
+// Reap does one round: it looks for what is old in a snapshot, and deletes what is still so, a batch at a time.
 func (r *Reaper) Reap(ctx context.Context) error {
-	if !r.hasWork(r.db.View()) {
-		return nil
+	view := r.db.View()
+	for _, kind := range []struct {
+		old    []string
+		isOld  func(store.Reader, string) bool
+		delete func(*store.Txn, string)
+	}{
+		{r.tasks(view), r.isOldTask, r.tables.Tasks.Delete},
+		{r.services(view), r.isOldService, r.tables.Services.Delete},
+		{r.clusters(view), r.isOldCluster, r.tables.Clusters.Delete},
+		{r.definitions(view), r.isUnused, r.tables.TaskDefinitions.Delete},
+		{r.sessions(view), r.isOldSession, r.tables.Sessions.Delete},
+	} {
+		for some := range slices.Chunk(kind.old, batch) {
+			err := r.db.Update(ctx, func(tx *store.Txn) error {
+				for _, id := range some {
+					if kind.isOld(tx, id) {
+						kind.delete(tx, id)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("forget ended records: %w", err)
+			}
+		}
 	}
-	return r.db.Update(ctx, func(tx *store.Txn) error {
-		for _, t := range r.tasks(tx) {
-			r.tables.Tasks.Delete(tx, t)
-		}
-		for _, key := range r.services(tx) {
-			r.tables.Services.Delete(tx, key)
-		}
-		for _, key := range r.definitions(tx) {
-			r.tables.TaskDefinitions.Delete(tx, key)
-		}
-		for _, id := range r.sessions(tx) {
-			r.tables.Sessions.Delete(tx, id)
-		}
-		return nil
-	})
+	return nil
 }
 
-func (r *Reaper) hasWork(v store.Reader) bool {
-	return len(r.tasks(v))+len(r.services(v))+len(r.definitions(v))+len(r.sessions(v)) > 0
-}
+func (r *Reaper) isLongAgo(t time.Time) bool { return !t.IsZero() && r.clock.Now().Sub(t) >= keep }
 
-func (r *Reaper) isOld(t time.Time) bool { return !t.IsZero() && r.clock.Now().Sub(t) >= keep }
-
-// tasks returns stopped tasks that are old and whose interface is gone.
 func (r *Reaper) tasks(v store.Reader) (ids []string) {
 	for t := range r.tables.Tasks.By(v, "state", model.TaskStopped.String()) {
-		if r.isOld(t.StoppedAt) && r.tables.NetworkInterfaces.LenBy(v, "owner", t.ID) == 0 {
+		if r.isOldTask(v, t.ID) {
 			ids = append(ids, t.ID)
 		}
 	}
 	return ids
 }
 
+// isOldTask reports whether a task stopped long ago and nothing of it is left.
+func (r *Reaper) isOldTask(v store.Reader, id string) bool {
+	t, ok := r.tables.Tasks.Get(v, id)
+	return ok && t.IsStopped() && r.isLongAgo(t.StoppedAt) && r.tables.NetworkInterfaces.LenBy(v, "owner", id) == 0 && r.tables.Targets.LenBy(v, "task", id) == 0
+}
+
 func (r *Reaper) services(v store.Reader) (keys []string) {
 	for s := range r.tables.Services.By(v, "status", model.ServiceInactive) {
-		if r.isOld(s.DeletedAt) && r.tables.Tasks.LenBy(v, "service", s.Key()) == 0 {
+		if r.isOldService(v, s.Key()) {
 			keys = append(keys, s.Key())
 		}
 	}
 	return keys
 }
 
-// definitions returns task definitions that are being deleted and that neither a task nor a deployment uses.
+// isOldService reports whether a service was deleted long ago and its tasks are forgotten.
+func (r *Reaper) isOldService(v store.Reader, key string) bool {
+	s, ok := r.tables.Services.Get(v, key)
+	return ok && s.Status == model.ServiceInactive && r.isLongAgo(s.DeletedAt) && r.tables.Tasks.LenBy(v, "service", key) == 0
+}
+
+func (r *Reaper) clusters(v store.Reader) (names []string) {
+	for c := range r.tables.Clusters.List(v) {
+		if r.isOldCluster(v, c.Name) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// isOldCluster reports whether a cluster was deleted long ago and nothing in it is described any more.
+func (r *Reaper) isOldCluster(v store.Reader, name string) bool {
+	c, ok := r.tables.Clusters.Get(v, name)
+	return ok && c.Status == model.ClusterInactive && r.isLongAgo(c.DeletedAt) && r.tables.Services.LenBy(v, "cluster", name) == 0 && r.tables.Tasks.LenBy(v, "cluster", name) == 0
+}
+
 func (r *Reaper) definitions(v store.Reader) (keys []string) {
 	for d := range r.tables.TaskDefinitions.By(v, "status", model.TaskDefinitionDeleteInProgress) {
-		used := slices.ContainsFunc(slices.Collect(r.tables.Tasks.By(v, "definition", d.Key())), func(t *model.Task) bool { return !t.IsStopped() })
-		for s := range r.tables.Services.By(v, "definition", d.Key()) {
-			used = used || s.Status != model.ServiceInactive
-		}
-		if !used {
+		if r.isUnused(v, d.Key()) {
 			keys = append(keys, d.Key())
 		}
 	}
 	return keys
 }
 
+// isUnused reports whether a task definition that is being deleted is needed by no task and no service. The newest
+// revision of a family stays until there is a newer one: revision numbers are never given out twice (aws-facts 1.1).
+func (r *Reaper) isUnused(v store.Reader, key string) bool {
+	d, ok := r.tables.TaskDefinitions.Get(v, key)
+	if !ok || d.Status != model.TaskDefinitionDeleteInProgress {
+		return false
+	}
+	newest := 0
+	for other := range r.tables.TaskDefinitions.By(v, "family", d.Family) {
+		newest = max(newest, other.Revision)
+	}
+	if newest == d.Revision {
+		return false
+	}
+	for t := range r.tables.Tasks.By(v, "definition", key) {
+		if !t.IsStopped() {
+			return false
+		}
+	}
+	for s := range r.tables.Services.By(v, "definition", key) {
+		if s.Status != model.ServiceInactive {
+			return false
+		}
+	}
+	return true
+}
+
 func (r *Reaper) sessions(v store.Reader) (ids []string) {
 	for s := range r.tables.Sessions.List(v) {
-		if r.isOld(s.ExpiresAt) {
+		if r.isOldSession(v, s.AccessKeyID) {
 			ids = append(ids, s.AccessKeyID)
 		}
 	}
 	return ids
+}
+
+func (r *Reaper) isOldSession(v store.Reader, id string) bool {
+	s, ok := r.tables.Sessions.Get(v, id)
+	return ok && r.isLongAgo(s.ExpiresAt)
 }
