@@ -48,7 +48,7 @@ func repositoryName(r *Request) string {
 
 func (t *ecrTypes) newRepository(ctx context.Context, r *Request) (string, error) {
 	name := repositoryName(r)
-	in := &ecrapi.CreateRepositoryInput{RepositoryName: &name, Tags: ecrTags(r.Tags)}
+	in := &ecrapi.CreateRepositoryInput{RepositoryName: &name, Tags: ecrTags(userTags(r.Tags))}
 	if err := r.fill(in, "EncryptionConfiguration", "ImageScanningConfiguration", "ImageTagMutability"); err != nil {
 		return "", err
 	}

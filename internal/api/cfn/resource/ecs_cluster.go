@@ -8,6 +8,11 @@ import (
 	"github.com/neargate/neargate/internal/stack"
 )
 
+// fargate are the capacity providers of a cluster whose template names none. ECS refuses a service whose strategy names a
+// provider that the cluster does not have, and templates in use (widdix fargate/cluster with service-dedicated-alb) rely
+// on Fargate's being there, as in a cluster that the console makes.
+var fargate = []string{"FARGATE", "FARGATE_SPOT"}
+
 // ecsTypes makes the types of AWS::ECS.
 type ecsTypes struct {
 	api ecsapi.API
@@ -67,7 +72,7 @@ func (t *ecsTypes) clusterTypes() []*Type {
 
 func (t *ecsTypes) newCluster(ctx context.Context, r *Request) (string, error) {
 	name := r.nameOr("ClusterName", 255)
-	in := &ecsapi.CreateClusterInput{ClusterName: &name, Tags: ecsTags(r.Tags)}
+	in := &ecsapi.CreateClusterInput{ClusterName: &name, Tags: ecsTags(r.Tags), CapacityProviders: fargate}
 	if err := r.fill(in, "CapacityProviders", "DefaultCapacityProviderStrategy", "ClusterSettings=Settings", "Configuration", "ServiceConnectDefaults"); err != nil {
 		return "", err
 	}
@@ -119,7 +124,7 @@ func (t *ecsTypes) applyCluster(ctx context.Context, r *Request) error {
 }
 
 func (t *ecsTypes) putProviders(ctx context.Context, r *Request, cluster string) error {
-	in := &ecsapi.PutClusterCapacityProvidersInput{Cluster: &cluster, CapacityProviders: []string{}, DefaultCapacityProviderStrategy: []ecsapi.CapacityProviderStrategyItem{}}
+	in := &ecsapi.PutClusterCapacityProvidersInput{Cluster: &cluster, CapacityProviders: fargate, DefaultCapacityProviderStrategy: []ecsapi.CapacityProviderStrategyItem{}}
 	if err := r.fill(in, "CapacityProviders", "DefaultCapacityProviderStrategy"); err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (t *iamTypes) roleTypes() []*Type {
 
 func (t *iamTypes) newRole(ctx context.Context, r *Request) (string, error) {
 	name := r.nameOr("RoleName", 64)
-	in := &iamapi.CreateRoleInput{RoleName: &name, Tags: iamTags(r.Tags)}
+	in := &iamapi.CreateRoleInput{RoleName: &name, Tags: iamTags(userTags(r.Tags))}
 	if err := r.fill(in, "Description", "MaxSessionDuration", "Path", "PermissionsBoundary"); err != nil {
 		return "", err
 	}

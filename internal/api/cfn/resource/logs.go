@@ -62,7 +62,7 @@ func (t *logsTypes) types() []*Type {
 
 func (t *logsTypes) newGroup(ctx context.Context, r *Request) (string, error) {
 	name := r.nameOr("LogGroupName", 512)
-	in := &logsapi.CreateLogGroupInput{LogGroupName: &name, Tags: r.Tags}
+	in := &logsapi.CreateLogGroupInput{LogGroupName: &name, Tags: userTags(r.Tags)}
 	if err := r.fill(in, "KmsKeyId", "LogGroupClass", "DeletionProtectionEnabled"); err != nil {
 		return "", err
 	}

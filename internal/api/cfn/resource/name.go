@@ -75,6 +75,21 @@ func TagsOf(stackTags map[string]string, properties map[string]any, stackName, s
 	return out
 }
 
+// userTags returns the tags without CloudFormation's own, for the services that take no tag under aws: at all (IAM, ECR,
+// Logs). What they hold is found by its name.
+func userTags(tags map[string]string) map[string]string {
+	var out map[string]string // nil, since an empty map is not a valid input
+	for key, value := range tags {
+		if !strings.HasPrefix(key, "aws:") {
+			if out == nil {
+				out = make(map[string]string)
+			}
+			out[key] = value
+		}
+	}
+	return out
+}
+
 // tagList turns tags into a service's own type, in the order of their keys.
 func tagList[T any](tags map[string]string, tag func(key, value string) T) []T {
 	out := make([]T, 0, len(tags))
