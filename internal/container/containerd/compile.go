@@ -288,6 +288,13 @@ func mounts(s container.Spec) ([]specs.Mount, error) {
 		if i > 0 && own[i-1].Target == m.Target {
 			return nil, fault.NewInvalid("mounts", "two mounts on %q", m.Target)
 		}
+		for _, reserved := range []string{"/proc", "/sys"} {
+			if m.Target == reserved || strings.HasPrefix(m.Target, reserved+"/") {
+				return nil, fault.NewInvalid("mounts", "nothing can be mounted on %q", m.Target)
+			}
+		}
+		// A volume on /dev/shm and the like takes the place of ours.
+		list = slices.DeleteFunc(list, func(k specs.Mount) bool { return k.Destination == m.Target })
 		list = append(list, bind(m.Source, m.Target, m.ReadOnly))
 	}
 	return list, nil

@@ -207,6 +207,15 @@ func (s *Server) PID() (int, error) {
 	return int(cred.Pid), nil
 }
 
+// boundLog empties containerd's log when it has grown large: it is for finding out why containerd does not start, and
+// the shims write some lines per container into it. The writers append, so they go on at the new end.
+func (s *Server) boundLog() {
+	const most = 16 << 20
+	if info, err := os.Stat(s.path("containerd.log")); err == nil && info.Size() > most {
+		_ = os.Truncate(s.path("containerd.log"), 0)
+	}
+}
+
 // Run keeps the instance alive: it looks every interval, starts it again when it has died, and returns when ctx ends.
 func (s *Server) Run(ctx context.Context, interval time.Duration) {
 	tick := time.NewTicker(interval)
@@ -217,6 +226,7 @@ func (s *Server) Run(ctx context.Context, interval time.Duration) {
 			return
 		case <-tick.C:
 		}
+		s.boundLog()
 		if _, err := s.PID(); err == nil {
 			continue
 		}
