@@ -39,6 +39,7 @@ type Options struct {
 
 const (
 	retryEvery = time.Second
+	trimAfter  = 10 // retries: the daemon has put everything by then
 	// lingerMost is how long a replaced keeper stays for connections that began with it.
 	lingerMost = time.Hour
 	lockWait   = 10 * time.Second
@@ -101,15 +102,19 @@ func Run(ctx context.Context, o Options) error {
 	for _, key := range k.env.table.CloseInherited() {
 		k.log.Info("closed a socket that nothing needs", "socket", key.String())
 	}
-	debug.FreeOSMemory() // restoring made garbage
 	k.log.Info("keeper is ready", "version", o.Version, "pid", os.Getpid())
 
 	tick := time.NewTicker(retryEvery)
 	defer tick.Stop()
-	for {
+	for ticks := 1; ; ticks++ {
 		select {
 		case <-tick.C:
 			k.retry()
+			if ticks == trimAfter {
+				if err := trimMemory(); err != nil {
+					k.log.Debug("trim memory", "error", err)
+				}
+			}
 		case <-ctx.Done():
 			k.end()
 		case <-k.ends:
