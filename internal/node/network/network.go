@@ -108,13 +108,17 @@ func (n *Network) AttachENI(ctx context.Context, eni *model.NetworkInterface) er
 	v := n.vpc(eni.VPCID)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.inForce(eni) {
-		if err := v.reconcile(ctx); err != nil {
+	if !v.inForce(eni.ID) {
+		err := v.reconcile(ctx)
+		switch {
+		case err != nil && !v.inForce(eni.ID):
 			return fmt.Errorf("attach %s: vpc %s: %w", eni.ID, eni.VPCID, err)
+		case err != nil: // something else in the VPC; its loop tries again
+			n.log.Warn("vpc is not all as it should be", "vpc", eni.VPCID, "error", err)
 		}
 	}
-	if v.router == nil || v.enis[eni.ID] == nil {
-		return fmt.Errorf("attach %s: no such network interface in %s", eni.ID, eni.VPCID)
+	if v.enis[eni.ID] == nil {
+		return fmt.Errorf("attach to %s: %w", eni.VPCID, fault.NewNotFound("network interface", eni.ID))
 	}
 	if err := v.wire(v.enis[eni.ID]); err != nil {
 		return fmt.Errorf("attach %s: %w", eni.ID, err)

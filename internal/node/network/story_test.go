@@ -12,6 +12,7 @@ import (
 	"github.com/neargate/neargate/internal/linux/conntrack"
 	"github.com/neargate/neargate/internal/linux/netns"
 	"github.com/neargate/neargate/internal/model"
+	"github.com/neargate/neargate/internal/testkit/nettest"
 )
 
 func TestSecurityGroupReference(t *testing.T) {
@@ -292,6 +293,73 @@ func TestRestartAdopts(t *testing.T) {
 		out.reaches(address, 80)
 		if err := w.net.AttachENI(w.ctx, a.eni); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func TestDamageIsRepaired(t *testing.T) {
+	nettest.Require(t)
+	nettest.Tool(t, "nft")
+	w := newWorld(t)
+	v := w.vpc("10.0.0.0/16")
+	g := w.group(v, egressAll(), ingressTCP(80, "self"))
+	a, b := w.task(v, 0, g), w.task(v, 1, g)
+	b.serve(80)
+	gateway := w.natGateway(v)
+	w.outside().serveAt("198.19.0.10:443")
+	ns, err := netns.Open(model.VPCNetns(v.VPC.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	for _, damage := range [][]string{
+		{"nft", "flush", "ruleset"},
+		{"nft", "delete", "element", "inet", "neargate", "receivers", "{ " + model.VethName(b.eni.ID) + " }"},
+		{"ip", "route", "flush", "table", "main"},
+		{"ip", "rule", "del", "priority", "1000"},
+		{"ip", "link", "del", "igw0"},
+		{"ip", "link", "del", model.VethName(gateway.ENIID)},
+	} {
+		nettest.Exec(t, ns, damage[0], damage[1:]...)
+		if err := w.net.Sweep(w.ctx); err != nil {
+			t.Fatalf("after %v: %v", damage, err)
+		}
+		a.reaches(b.ip, 80)
+		a.fails(b.ip, 81)
+		if from := b.reaches(service, 443); from != gateway.PublicIP {
+			t.Errorf("after %v: seen from %s", damage, from)
+		}
+	}
+}
+
+// TestLoadBalancerNamespace has one ENI per zone in one namespace: each answers and connects as itself.
+func TestLoadBalancerNamespace(t *testing.T) {
+	w := newWorld(t)
+	v := w.vpc("10.0.0.0/16")
+	g := w.group(v, egressAll(), ingressTCP(80, "0.0.0.0/0"))
+	server, client := w.task(v, 1, g), w.task(v, 0, g)
+	server.serve(80)
+	var nodes []*host
+	for i := range 2 {
+		eni := w.record(v, i, g)
+		eni.OwnerKind, eni.OwnerID, eni.DeviceIndex = model.OwnerLoadBalancer, "0123456789abcdef", i+1
+		nodes = append(nodes, w.attach(eni))
+	}
+	nodes[0].serve(80)
+	for _, n := range nodes {
+		client.reaches(n.ip, 80)
+		c, err := dialFrom(w, n, netip.AddrPortFrom(n.ip, 0), netip.AddrPortFrom(server.ip, 80))
+		if err != nil {
+			t.Fatalf("from %s: %v", n.ip, err)
+		}
+		c.Close()
+	}
+	for range 2 { // a second time changes nothing
+		for _, n := range nodes {
+			if err := w.net.AttachENI(w.ctx, n.eni); err != nil {
+				t.Fatal(err)
+			}
+			client.reaches(n.ip, 80)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/neargate/neargate/internal/model"
 )
 
-// Sweep removes the namespaces of VPCs and NAT gateways that have no record any more. Namespaces of tasks and load
+// Sweep compares everything with the kernel anew and removes the namespaces of VPCs and NAT gateways without a record. Namespaces of tasks and load
 // balancers belong to those who run processes in them. It is called only when all records have been looked at.
 func (n *Network) Sweep(ctx context.Context) error {
 	names, err := netns.List(model.NetnsPrefix)
@@ -32,6 +32,16 @@ func (n *Network) Sweep(ctx context.Context) error {
 		}
 	}
 	var errs []error
+	for id := range vpcs {
+		// Look at the kernel anew: somebody may have taken a link or a route away.
+		v := n.vpc(id)
+		v.mu.Lock()
+		v.routed, v.adopted, v.wired = false, false, map[string]bool{}
+		v.mu.Unlock()
+		if _, err := n.Reconcile(ctx, id); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	for _, name := range names {
 		kind, id, ok := model.ParseNetns(name)
 		switch {

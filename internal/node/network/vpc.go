@@ -26,20 +26,21 @@ type vpc struct {
 	n  *Network
 	id string
 
-	mu       sync.Mutex
-	ns       *netns.Namespace // nil: not open
-	link     *link.Conn
-	nft      *nft.Conn
-	input    fabric.VPC      // the records that router was compiled from
-	router   *ruleset.Router // what the namespace follows; nil: not known
-	compiler fabric.Compiler
-	enis     map[string]*model.NetworkInterface
-	revision int64
-	wired    map[string]bool // interfaces in the namespace, by name
-	routed   bool            // routes follow router and wired
-	nats     map[string]bool // NAT gateways that are wired
-	adopted  bool            // links were listed since the namespace was opened
-	gateway  bool            // the link to the edge is there
+	mu         sync.Mutex
+	ns         *netns.Namespace // nil: not open
+	link       *link.Conn
+	nft        *nft.Conn
+	input      fabric.VPC      // the records that router was compiled from
+	router     *ruleset.Router // what the namespace follows; nil: not known
+	compiler   fabric.Compiler
+	enis       map[string]*model.NetworkInterface
+	revision   int64
+	generation uint32          // of the namespace's packet filter after our last change
+	wired      map[string]bool // interfaces in the namespace, by name
+	routed     bool            // routes follow router and wired
+	nats       map[string]bool // NAT gateways that are wired
+	adopted    bool            // links were listed since the namespace was opened
+	gateway    bool            // the link to the edge is there
 
 	cuts    []fabric.Ending // what the goroutine that cuts flows has still to do
 	cutting bool            // it runs
@@ -48,18 +49,14 @@ type vpc struct {
 	published bool
 }
 
-// inForce reports whether the namespace follows the ENI's record as it is now. Records are never changed in place, so
-// the same pointer is the same record.
-func (v *vpc) inForce(eni *model.NetworkInterface) bool {
+// inForce reports whether the packet filter follows the ENI's record as it is now. Records are never changed in place,
+// so the same pointer is the same record.
+func (v *vpc) inForce(id string) bool {
 	if v.router == nil {
 		return false
 	}
-	now, _, ok := v.n.cfg.Source.VPC(v.id)
-	if !ok {
-		return false
-	}
-	have := v.enis[eni.ID]
-	return have != nil && slices.Contains(now.Interfaces, have)
+	now, ok := v.n.cfg.Source.Interface(id)
+	return ok && v.enis[id] == now
 }
 
 // reconcile makes the namespace follow the records of this moment.
@@ -138,18 +135,28 @@ func (v *vpc) open() error {
 	return nil
 }
 
-// filter brings the packet filter up to date: by the difference if it is known what is there, else as a whole.
+// filter brings the packet filter up to date: by the difference if it is known what is there, else as a whole. The
+// kernel numbers the states of all tables of a namespace, so that a change by somebody else is seen.
 func (v *vpc) filter(router *ruleset.Router) error {
-	if v.router != nil {
-		err := v.nft.Update(&v.router.Table, &router.Table)
-		if err == nil {
-			return nil
+	first := v.router == nil
+	generation, err := v.nft.Generation()
+	if err != nil {
+		return err
+	}
+	if !first && generation == v.generation {
+		if err = v.nft.Update(&v.router.Table, &router.Table); err == nil {
+			v.generation, err = v.nft.Generation()
+			return err
 		}
+	}
+	if !first {
 		v.n.log.Warn("packet filter is not what was expected, replacing it", "vpc", v.id, "error", err)
 	}
-	first := v.router == nil
 	v.router = nil
 	if err := v.nft.Replace(&router.Table); err != nil {
+		return err
+	}
+	if v.generation, err = v.nft.Generation(); err != nil {
 		return err
 	}
 	if first {

@@ -160,7 +160,7 @@ func (v *vpc) natGateways(ctx context.Context) error {
 		want := eni != nil && v.n.isHere(eni) && (g.State == model.NatPending || g.State == model.NatAvailable)
 		var err error
 		switch {
-		case want && (!v.nats[g.ID] || !g.Installed):
+		case want && (!v.nats[g.ID] || !g.Installed || !v.wired[model.VethName(g.ENIID)]):
 			err = v.openNat(ctx, g, eni)
 		case !want && (v.nats[g.ID] || g.Installed):
 			err = v.closeNat(ctx, g)
