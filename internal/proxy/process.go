@@ -64,6 +64,9 @@ func (p *Process) Apply(ctx context.Context, r Rendered) (fresh bool, err error)
 			running, err = p.Runtime().Info(ctx)
 			return err == nil && running.PID != 0
 		})
+		if ctx.Err() != nil {
+			return false, fmt.Errorf("look at haproxy: %w", ctx.Err())
+		}
 		if err != nil { // a master without a worker that answers is of no use
 			if err := p.Stop(ctx); err != nil {
 				return false, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -71,7 +72,7 @@ func TestRollingUpdateUnderLoad(t *testing.T) {
 	})
 	w.eventually("both targets healthy", func() bool { return w.healthOf("10.0.1.7") == "healthy " && w.healthOf("10.0.2.7") == "healthy " })
 	w.eventually("the load balancer answers", func() bool { body, err := w.get(); return err == nil && body != "" })
-	runtime := New(Config{DB: w.db, Tables: w.tables, Dir: w.dir + "/lb"}).process(lbID).Runtime()
+	runtime := w.process().Runtime()
 
 	ctx, stop := context.WithCancel(t.Context())
 	count, wait := w.load(ctx)
@@ -126,6 +127,16 @@ func (w *world) retire(runtime proxy.Runtime, addr string, port int) {
 			}
 		}
 		return err == nil && drained == 2
+	})
+	w.eventually("its last requests are answered", func() bool {
+		out, err := runtime.Command(w.t.Context(), "show servers conn")
+		for line := range strings.Lines(out) {
+			f := strings.Fields(line) // backend/server ids address port - purge_delay used_cur ...
+			if len(f) > 6 && strings.HasSuffix(f[0], "/"+name) && f[6] != "0" {
+				return false
+			}
+		}
+		return err == nil
 	})
 	w.servers[fmt.Sprintf("%s:%d", addr, port)]()
 	w.update(func(tx *store.Txn) { w.tables.Targets.Delete(tx, key); w.tables.TargetHealth.Delete(tx, key) })

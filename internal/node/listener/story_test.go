@@ -18,6 +18,7 @@ import (
 	"github.com/neargate/neargate/internal/linux/netns"
 	"github.com/neargate/neargate/internal/model"
 	"github.com/neargate/neargate/internal/node/network"
+	"github.com/neargate/neargate/internal/proxy"
 	"github.com/neargate/neargate/internal/reconcile"
 	"github.com/neargate/neargate/internal/store"
 	"github.com/neargate/neargate/internal/store/storetest"
@@ -59,6 +60,12 @@ func newWorld(t *testing.T) *world {
 	w.keeper = keeper.NewClient(socket)
 	t.Cleanup(func() {
 		w.stop()
+		if err := w.process().Remove(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := netns.Delete(model.LoadBalancerNetns(lbID)); err != nil {
+			t.Error(err)
+		}
 		w.keeper.Close()
 		cancel()
 		for range 2 {
@@ -73,6 +80,11 @@ func newWorld(t *testing.T) *world {
 	})
 	w.start()
 	return w
+}
+
+// process is the load balancer's HAProxy.
+func (w *world) process() *proxy.Process {
+	return New(Config{DB: w.db, Tables: w.tables, Dir: filepath.Join(w.dir, "lb")}).process(lbID)
 }
 
 // start runs Listeners as a daemon does.
@@ -264,7 +276,7 @@ func TestStory(t *testing.T) {
 	}
 	w.update(func(tx *store.Txn) { w.tables.Targets.Delete(tx, key); w.tables.TargetHealth.Delete(tx, key) })
 
-	process := New(Config{DB: w.db, Tables: w.tables, Dir: filepath.Join(w.dir, "lb"), Network: w.net, Keeper: w.keeper}).process(lbID)
+	process := w.process()
 	w.eventually("the server is removed", func() bool {
 		servers, err := process.Runtime().Servers(t.Context())
 		return err == nil && len(servers) == 2 // one per node
