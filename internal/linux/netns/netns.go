@@ -43,6 +43,11 @@ func Create(name string) (*Namespace, error) {
 	if err := ensureDir(); err != nil {
 		return nil, err
 	}
+	unlock, err := lockDir()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	path := Path(name)
 	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL, 0o444)
 	if errors.Is(err, fs.ErrExist) && isStale(path) {
@@ -278,6 +283,25 @@ func ensureDir() error {
 		return fmt.Errorf("share %s: %w", Dir, err)
 	}
 	return nil
+}
+
+// lockDir keeps others from taking a namespace that is just being made for a left-over file.
+func lockDir() (unlock func(), err error) {
+	dir, err := os.Open(Dir)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", Dir, err)
+	}
+	for {
+		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		dir.Close()
+		return nil, fmt.Errorf("lock %s: %w", Dir, err)
+	}
+	return func() { dir.Close() }, nil // closing gives the lock back
 }
 
 // loopbackUp sets lo up in the calling thread's namespace with one ioctl; a netlink socket would cost more.

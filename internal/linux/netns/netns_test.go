@@ -70,6 +70,32 @@ func TestStaleFileIsReplaced(t *testing.T) {
 	}
 }
 
+func TestEnsureFromAllSides(t *testing.T) {
+	nettest.Require(t)
+	for range 10 {
+		var wg sync.WaitGroup
+		inodes := make([]uint64, 8)
+		for i := range inodes {
+			wg.Go(func() {
+				ns, _, err := netns.Ensure("ng-test-race")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer ns.Close()
+				inodes[i], _ = ns.Inode()
+			})
+		}
+		wg.Wait()
+		if len(slices.Compact(inodes)) != 1 {
+			t.Errorf("several namespaces of one name: %v", inodes)
+		}
+		if err := netns.Delete("ng-test-race"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestBadNames(t *testing.T) {
 	for _, name := range []string{"", "a/b", "..", "../x", ".hidden", "a\x00b"} {
 		if _, err := netns.Create(name); err == nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"os/exec"
 	"slices"
 	"syscall"
 	"testing"
@@ -160,6 +161,12 @@ func TestNatGateway(t *testing.T) {
 	for _, task := range []*host{one, two} {
 		if from := task.reaches(service, 443); from != gateway.PublicIP {
 			t.Errorf("seen from %s, want %s", from, gateway.PublicIP)
+		}
+	}
+	if path, err := exec.LookPath("ping"); err == nil {
+		nettest.Exec(t, one.ns, path, "-c", "1", "-W", "10", service.String())
+		if out, err := nettest.Output(one.ns, path, "-c", "1", "-W", "1", gateway.PrivateIP.String()); err == nil {
+			t.Errorf("the gateway answers ping: %s", out)
 		}
 	}
 	// Both from the same port at the same time.

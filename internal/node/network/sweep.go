@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/neargate/neargate/internal/linux/netns"
 	"github.com/neargate/neargate/internal/model"
@@ -61,8 +61,8 @@ func (n *Network) Sweep(ctx context.Context) error {
 	return nil
 }
 
-// Remove takes away everything that this package may have made on this host, without looking at records: for
-// `neargate cleanup`. It returns the names of the namespaces that it removed.
+// Remove deletes all namespaces of ours on this host, or those of some kinds ("vpc", "task", "nat", "lb", "edge"), without
+// looking at records: for `neargate cleanup`. It returns their names.
 func Remove(kinds ...string) ([]string, error) {
 	names, err := netns.List(model.NetnsPrefix)
 	if err != nil {
@@ -72,7 +72,7 @@ func Remove(kinds ...string) ([]string, error) {
 	var errs []error
 	for _, name := range names {
 		kind, _, ok := model.ParseNetns(name)
-		if !ok || len(kinds) > 0 && !strings.Contains(" "+strings.Join(kinds, " ")+" ", " "+kind+" ") {
+		if !ok || len(kinds) > 0 && !slices.Contains(kinds, kind) {
 			continue
 		}
 		if err := netns.Delete(name); err != nil {
