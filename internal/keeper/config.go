@@ -28,8 +28,8 @@ type Resolver struct {
 	ID    string `json:"id"`    // the VPC's
 	Netns string `json:"netns"` // the VPC's namespace
 	// Addresses to answer on, port 53 over UDP and TCP: the VPC's base+2 and 169.254.169.253. They may be put on an
-	// interface later than here.
-	Addresses []netip.Addr `json:"addresses"`
+	// interface later than here. None: nobody answers, as without enableDnsSupport.
+	Addresses []netip.Addr `json:"addresses,omitempty"`
 	Zone      dns.Zone     `json:"zone"`
 }
 
@@ -85,13 +85,7 @@ type Batch struct {
 
 // Validate reports what is wrong with the object.
 func (r Resolver) Validate() error {
-	if err := checkPlace(r.ID, r.Netns); err != nil {
-		return err
-	}
-	if len(r.Addresses) == 0 {
-		return errors.New("no addresses")
-	}
-	return nil
+	return checkPlace(r.ID, r.Netns)
 }
 
 // Validate reports what is wrong with the object.

@@ -77,8 +77,7 @@ func putAll[S object](s *shelf[S], specs []S, out *applyResult) error {
 			return err
 		}
 		if err != nil {
-			id, _ := spec.identity()
-			out.Faults = append(out.Faults, ObjectFault{Kind: s.kind, ID: id, Error: err.Error()})
+			out.Faults = append(out.Faults, ObjectFault{Kind: s.kind, ID: spec.identity(), Error: err.Error()})
 		}
 	}
 	return nil

@@ -40,6 +40,8 @@ type Options struct {
 const (
 	retryEvery = time.Second
 	trimAfter  = 10 // retries: the daemon has put everything by then
+	// placesEvery is after how many retries it is looked whether namespaces are still the same.
+	placesEvery = 3
 	// lingerMost is how long a replaced keeper stays for connections that began with it.
 	lingerMost = time.Hour
 	lockWait   = 10 * time.Second
@@ -110,6 +112,9 @@ func Run(ctx context.Context, o Options) error {
 		select {
 		case <-tick.C:
 			k.retry()
+			if ticks%placesEvery == 0 {
+				k.checkPlaces()
+			}
 			if ticks == trimAfter {
 				if err := trimMemory(); err != nil {
 					k.log.Debug("trim memory", "error", err)
@@ -176,6 +181,14 @@ func (k *keeper) retry() {
 	k.tasks.retry()
 	k.checks.retry()
 	k.doors.retry()
+}
+
+func (k *keeper) checkPlaces() {
+	k.resolvers.checkPlaces()
+	k.endpoints.checkPlaces()
+	k.tasks.checkPlaces()
+	k.checks.checkPlaces()
+	k.doors.checkPlaces()
 }
 
 // freeze refuses changes from here on; those under way are waited for.

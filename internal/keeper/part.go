@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -180,12 +181,27 @@ type doorRun struct {
 }
 
 func (e *environment) startDoor(spec Door) (running[Door], error) {
+	if err := widenPorts(spec.Netns); err != nil {
+		e.log.Warn("front door has few source ports", "netns", spec.Netns, "error", err)
+	}
 	d := &doorRun{env: e, door: forward.NewDoor()}
 	if err := d.update(spec); err != nil {
 		d.remove()
 		return nil, err
 	}
 	return d, nil
+}
+
+// widenPorts lets one source address make more than a few hundred connections a second to one listener: all clients of
+// the front door come from one, and a port would else be unusable for a minute after each connection. The defaults of a
+// new namespace are 28,000 ports, and no use again within that minute.
+func widenPorts(space string) error {
+	return netns.Do(space, func() error {
+		return errors.Join(
+			os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("10240 65535"), 0),
+			os.WriteFile("/proc/sys/net/ipv4/tcp_tw_reuse", []byte("1"), 0),
+		)
+	})
 }
 
 func (d *doorRun) update(spec Door) error {

@@ -256,6 +256,16 @@ func TestKeeperSurvivesKillAndForgetsOnlyWhatItIsTold(t *testing.T) {
 		}
 	}
 
+	// A VPC without enableDnsSupport has a resolver that does not answer.
+	mute := s.batch.Resolvers[0]
+	mute.Addresses = nil
+	if err := c.PutResolver(ctx, mute); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.check(); err == nil {
+		t.Error("a resolver without addresses answers")
+	}
+
 	// An identifier may be anything.
 	odd := s.batch.Tasks[0]
 	odd.ID, odd.Address = "arn:aws:x/a//b%2F é", netip.MustParseAddrPort("127.0.0.9:80")

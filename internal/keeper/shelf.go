@@ -17,15 +17,27 @@ import (
 
 // object is what every kind's configuration can tell about itself.
 type object interface {
-	identity() (id, netns string)
+	identity() string
+	namespaces() []string // where its sockets are
 	Validate() error
 }
 
-func (r Resolver) identity() (id, netns string)           { return r.ID, r.Netns }
-func (t Task) identity() (id, netns string)               { return t.ID, t.Netns }
-func (l LoadBalancerChecks) identity() (id, netns string) { return l.ID, l.Netns }
-func (d Door) identity() (id, netns string)               { return d.ID, d.Netns }
-func (e Endpoint) identity() (id, netns string)           { return e.ID, e.Netns }
+func (r Resolver) identity() string           { return r.ID }
+func (t Task) identity() string               { return t.ID }
+func (l LoadBalancerChecks) identity() string { return l.ID }
+func (d Door) identity() string               { return d.ID }
+func (e Endpoint) identity() string           { return e.ID }
+
+func (r Resolver) namespaces() []string           { return []string{r.Netns} }
+func (l LoadBalancerChecks) namespaces() []string { return []string{l.Netns} }
+func (d Door) namespaces() []string               { return []string{d.Netns} }
+func (e Endpoint) namespaces() []string           { return []string{e.Netns} }
+func (t Task) namespaces() []string {
+	if t.MetadataNetns == "" {
+		return []string{t.Netns}
+	}
+	return []string{t.Netns, t.MetadataNetns}
+}
 
 // running is an object at work.
 type running[S object] interface {
@@ -57,7 +69,7 @@ type item[S object] struct {
 	mu    sync.Mutex
 	spec  S
 	run   running[S]
-	inode uint64 // of the namespace that it was started in
+	place string // the namespaces that it was started in
 	gone  bool
 }
 
@@ -74,7 +86,7 @@ func (s *shelf[S]) put(spec S) error {
 	if err := spec.Validate(); err != nil {
 		return err
 	}
-	id, _ := spec.identity()
+	id := spec.identity()
 	data, err := json.Marshal(spec)
 	if err != nil {
 		return fmt.Errorf("encode: %w", err)
@@ -114,10 +126,9 @@ func (s *shelf[S]) lockItem(id string) (*item[S], error) {
 
 // apply brings a locked item to spec.
 func (s *shelf[S]) apply(it *item[S], spec S) error {
-	id, space := spec.identity()
-	_, oldSpace := it.spec.identity()
-	inode, err := namespaceInode(space)
-	if it.run != nil && err == nil && space == oldSpace && inode == it.inode {
+	id := spec.identity()
+	place, err := placeOf(spec.namespaces())
+	if it.run != nil && err == nil && place == it.place {
 		if reflect.DeepEqual(it.spec, spec) {
 			return nil
 		}
@@ -132,7 +143,7 @@ func (s *shelf[S]) apply(it *item[S], spec S) error {
 		it.run.pause() // what it has on disk stays: log offsets and health go on
 		it.run = nil
 	}
-	it.spec, it.inode = spec, inode
+	it.spec, it.place = spec, place
 	if err == nil {
 		it.run, err = s.start(spec)
 	}
@@ -140,14 +151,18 @@ func (s *shelf[S]) apply(it *item[S], spec S) error {
 	return err
 }
 
-// namespaceInode returns which namespace the name stands for now: a namespace that was deleted and made again has the same
-// name, and none of our sockets.
-func namespaceInode(name string) (uint64, error) {
-	var st syscall.Stat_t
-	if err := syscall.Stat(netns.Path(name), &st); err != nil {
-		return 0, fmt.Errorf("namespace %s: %w", name, err)
+// placeOf returns which namespaces the names stand for now: one that was deleted and made again has the same name, and
+// none of our sockets.
+func placeOf(names []string) (string, error) {
+	var place []byte
+	for _, name := range names {
+		var st syscall.Stat_t
+		if err := syscall.Stat(netns.Path(name), &st); err != nil {
+			return "", fmt.Errorf("namespace %s: %w", name, err)
+		}
+		place = fmt.Appendf(place, "%s:%d ", name, st.Ino)
 	}
-	return st.Ino, nil
+	return string(place), nil
 }
 
 // delete forgets the object and ends what it does.
@@ -192,7 +207,7 @@ func (s *shelf[S]) restore(objects []json.RawMessage) {
 			s.log.Warn("left out a broken object", "kind", s.kind, "error", err)
 			continue
 		}
-		id, _ := spec.identity()
+		id := spec.identity()
 		if err := spec.Validate(); err != nil {
 			s.log.Warn("left out a broken object", "kind", s.kind, "id", id, "error", err)
 			continue
@@ -220,6 +235,24 @@ func (s *shelf[S]) retry() {
 		}
 		it.mu.Lock()
 		if !it.gone && it.run == nil {
+			_ = s.apply(it, it.spec)
+		}
+		it.mu.Unlock()
+	}
+}
+
+// checkPlaces starts anew what is at work in a namespace that is no more: one that was made again, for whoever asked for it
+// sees no reason to ask again; or one that is gone, which our sockets would keep alive without a name.
+func (s *shelf[S]) checkPlaces() {
+	s.mu.Lock()
+	items := slices.Collect(maps.Values(s.items))
+	if s.paused {
+		items = nil
+	}
+	s.mu.Unlock()
+	for _, it := range items {
+		it.mu.Lock()
+		if place, err := placeOf(it.spec.namespaces()); !it.gone && it.run != nil && (err != nil || place != it.place) {
 			_ = s.apply(it, it.spec)
 		}
 		it.mu.Unlock()

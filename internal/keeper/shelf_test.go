@@ -24,7 +24,9 @@ type thing struct {
 	Invalid          bool
 }
 
-func (t thing) identity() (id, netns string) { return t.ID, t.Netns }
+func (t thing) identity() string { return t.ID }
+
+func (t thing) namespaces() []string { return []string{t.Netns} }
 
 func (t thing) Validate() error {
 	if t.Invalid {
@@ -145,13 +147,26 @@ func TestShelf(t *testing.T) {
 		t.Error("invalid object accepted")
 	}
 
-	// The namespace is deleted and made again: what is at work is in the old one.
+	// The namespace is deleted and made again: what is at work is in the old one, which lives on as with sockets in it.
+	old, err := netns.Open(space)
+	must(err)
+	defer old.Close()
 	must(netns.Delete(space))
 	keep, err := netns.Create(space)
 	must(err)
 	keep.Close()
 	must(s.put(thing{ID: "a/b c", Netns: space, Value: "3"}))
 	expect("new namespace", "pause a/b c", "start a/b c 3")
+	s.checkPlaces()
+	expect("the same namespace")
+	must(netns.Delete(space))
+	s.checkPlaces()
+	expect("namespace gone", "pause a/b c")
+	keep, err = netns.Create(space)
+	must(err)
+	keep.Close()
+	s.retry()
+	expect("namespace made again", "start a/b c 3")
 
 	// What fails is remembered, told and tried again.
 	w.fail = errors.New("no luck")
