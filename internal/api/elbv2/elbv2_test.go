@@ -125,7 +125,7 @@ func TestCreateLoadBalancer(t *testing.T) {
 	for eni := range s.tables.NetworkInterfaces.By(s.db.View(), "owner", id) {
 		n++
 		if eni.Description != "ELB app/web/"+id || !eni.RequesterManaged || !model.PublicPool.Contains(eni.AutoPublicIP) || eni.Netns() != "ng-lb-"+id ||
-			eni.DeviceIndex != n || eni.Groups[0] != "sg-web" {
+			fmt.Sprintf("%s %d", eni.SubnetID, eni.DeviceIndex) != map[string]string{"subnet-a": "subnet-a 1", "subnet-b": "subnet-b 2"}[eni.SubnetID] || eni.Groups[0] != "sg-web" {
 			t.Errorf("interface %+v", eni)
 		}
 	}

@@ -15,7 +15,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -39,6 +41,8 @@ const (
 	lbNetnsPrefix = model.NetnsPrefix + "lb-"
 	// maxFiles bounds the connections of one load balancer, two files each; more would cost memory ahead of need.
 	maxFiles = 32768
+	// maxThreads of one load balancer: many of them share a large host.
+	maxThreads = 4
 )
 
 // Network wires interfaces; *network.Network is one.
@@ -64,9 +68,9 @@ type Config struct {
 	Network Network
 	Keeper  Keeper
 	Binary  string // HAProxy; empty: the one in PATH
-	// User and Group are what HAProxy's workers run as; empty: as the daemon.
+	// User and Group are what HAProxy's workers run as; empty: those of HAProxy's package, where they exist.
 	User, Group string
-	Threads     int // of each HAProxy; 0: one per CPU
+	Threads     int // of each HAProxy; 0: one per CPU, at most maxThreads
 	Log         *slog.Logger
 }
 
@@ -95,9 +99,30 @@ func New(cfg Config) *Listeners {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
+	if cfg.User == "" {
+		cfg.User, cfg.Group = packageUser()
+	}
+	if cfg.Threads == 0 {
+		cfg.Threads = min(runtime.NumCPU(), maxThreads)
+	}
 	l := &Listeners{cfg: cfg, db: cfg.DB, tables: cfg.Tables, log: cfg.Log, known: map[string]*balancer{}, again: func(string) {}, life: context.Background()}
 	l.health = newHealthBook(cfg.DB, cfg.Tables)
 	return l
+}
+
+// packageUser returns the user and group that Debian's package of HAProxy makes, if they are there and we may become them.
+func packageUser() (name, group string) {
+	const haproxy = "haproxy"
+	if os.Geteuid() != 0 {
+		return "", ""
+	}
+	if _, err := user.Lookup(haproxy); err != nil {
+		return "", ""
+	}
+	if _, err := user.LookupGroup(haproxy); err != nil {
+		return "", ""
+	}
+	return haproxy, haproxy
 }
 
 // Name returns the reconciler's name.
