@@ -54,21 +54,21 @@ func (r *Reaper) Run(ctx context.Context) error {
 // batch is how many records one transaction deletes: a store that others share takes about a hundred changes at once.
 const batch = 40
 
-// Reap does one round: it looks for what is old in a snapshot, and deletes what is still so, a batch at a time.
+// Reap does one round: it looks for what is old in a snapshot, and deletes what is still so, a batch at a
+// time. Tasks come first: services and clusters wait for theirs.
 func (r *Reaper) Reap(ctx context.Context) error {
-	view := r.db.View()
 	for _, kind := range []struct {
-		old    []string
+		old    func(store.Reader) []string
 		isOld  func(store.Reader, string) bool
 		delete func(*store.Txn, string)
 	}{
-		{r.tasks(view), r.isOldTask, r.tables.Tasks.Delete},
-		{r.services(view), r.isOldService, r.tables.Services.Delete},
-		{r.clusters(view), r.isOldCluster, r.tables.Clusters.Delete},
-		{r.definitions(view), r.isUnused, r.tables.TaskDefinitions.Delete},
-		{r.sessions(view), r.isOldSession, r.tables.Sessions.Delete},
+		{r.tasks, r.isOldTask, r.tables.Tasks.Delete},
+		{r.services, r.isOldService, r.tables.Services.Delete},
+		{r.clusters, r.isOldCluster, r.tables.Clusters.Delete},
+		{r.definitions, r.isUnused, r.tables.TaskDefinitions.Delete},
+		{r.sessions, r.isOldSession, r.tables.Sessions.Delete},
 	} {
-		for some := range slices.Chunk(kind.old, batch) {
+		for some := range slices.Chunk(kind.old(r.db.View()), batch) {
 			err := r.db.Update(ctx, func(tx *store.Txn) error {
 				for _, id := range some {
 					if kind.isOld(tx, id) {
