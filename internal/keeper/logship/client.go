@@ -43,6 +43,8 @@ type APIError struct {
 	Code    string
 	Message string
 	Status  int
+	// Expected is the expectedSequenceToken of an InvalidSequenceTokenException.
+	Expected string
 }
 
 // Error writes the code and the message as the SDKs do.
@@ -202,12 +204,13 @@ func (c *Client) url() string {
 // parseError reads a JSON 1.1 error; __type may have a namespace before the name.
 func parseError(status int, body []byte) *APIError {
 	var in struct {
-		Type    string `json:"__type"`
-		Message string `json:"message"`
-		Other   string `json:"Message"`
+		Type     string `json:"__type"`
+		Message  string `json:"message"`
+		Other    string `json:"Message"`
+		Expected string `json:"expectedSequenceToken"`
 	}
 	_ = json.Unmarshal(body, &in)
-	e := &APIError{Code: in.Type[strings.LastIndexByte(in.Type, '#')+1:], Message: in.Message, Status: status}
+	e := &APIError{Code: in.Type[strings.LastIndexByte(in.Type, '#')+1:], Message: in.Message, Status: status, Expected: in.Expected}
 	if e.Message == "" {
 		e.Message = in.Other
 	}

@@ -154,8 +154,15 @@ func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
 			fail("ResourceNotFoundException")
 			return
 		}
-		if _, ok := ParseToken(in.SequenceToken); !ok {
+		token, ok := ParseToken(in.SequenceToken)
+		if !ok {
 			c.t.Errorf("token %q", in.SequenceToken)
+		}
+		if last, ok := ParseToken(c.tokens[in.LogStreamName]); ok && last.Spool == token.Spool && token.Start < last.End && token.End > last.End {
+			w.WriteHeader(http.StatusBadRequest)
+			expected := Token{Spool: last.Spool, Start: last.End, End: last.End}
+			_, _ = fmt.Fprintf(w, `{"__type":"InvalidSequenceTokenException","message":"because","expectedSequenceToken":%q}`, expected)
+			return
 		}
 		if c.tokens[in.LogStreamName] != in.SequenceToken { // as our logs API does
 			c.tokens[in.LogStreamName] = in.SequenceToken

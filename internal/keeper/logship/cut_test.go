@@ -158,7 +158,7 @@ func TestTokenRoundTrip(t *testing.T) {
 			t.Errorf("%v became %v", want, got)
 		}
 	}
-	for _, s := range []string{"", "49590302", "neargate:a:1", "neargate:a:2:1", "neargate:a:-1:1", "neargate:a:1:2:3", "neargate:a:01:2"} {
+	for _, s := range []string{"", "49590302", "neargate:a:1", "neargate:a:2:1", "neargate:a:-1:1", "neargate:a:1:2:3", "neargate:a:1:+2", "neargate:a:01:2"} {
 		if _, ok := ParseToken(s); ok {
 			t.Errorf("%q was accepted", s)
 		}

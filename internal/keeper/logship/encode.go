@@ -28,7 +28,7 @@ func ParseToken(s string) (t Token, ok bool) {
 	t.Spool = parts[1]
 	t.Start, err1 = strconv.ParseInt(parts[2], 10, 64)
 	t.End, err2 = strconv.ParseInt(parts[3], 10, 64)
-	return t, err1 == nil && err2 == nil && t.Start >= 0 && t.Start < t.End && t.String() == s
+	return t, err1 == nil && err2 == nil && t.Start >= 0 && t.Start <= t.End && t.String() == s
 }
 
 // encodePut appends a PutLogEvents request in JSON 1.1. It is written by hand because the general encoder would copy

@@ -315,6 +315,9 @@ func (l *Log) shipBatch(settled bool) error {
 		token := Token{Spool: l.spool.pos.Spool, Start: start, End: start + int64(consumed)}
 		b.body = encodePut(b.body[:0], cfg.Group, cfg.Stream, token.String(), events)
 		if err := putEvents(l.ctx, client, b.body); err != nil {
+			if at, ok := storedUpTo(err, token); ok {
+				return l.sent(at, 0)
+			}
 			l.proven = false
 			l.failed(err)
 			return err
@@ -337,6 +340,17 @@ func putEvents(ctx context.Context, client *Client, body []byte) error {
 		return nil
 	}
 	return err
+}
+
+// storedUpTo reads where the server's copy of the spool ends, from its refusal of a batch of which it has a part. That
+// happens when a batch was cut otherwise the second time, because the configuration had changed meanwhile.
+func storedUpTo(err error, sent Token) (int64, bool) {
+	var api *APIError
+	if !errors.As(err, &api) || api.Code != "InvalidSequenceTokenException" {
+		return 0, false
+	}
+	t, ok := ParseToken(api.Expected)
+	return t.End, ok && t.Spool == sent.Spool && t.End > sent.Start && t.End < sent.End
 }
 
 // stamp sets the events' times, and cuts the batch where it would span more than a day.

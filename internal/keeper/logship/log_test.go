@@ -174,6 +174,38 @@ func TestRestartsAtAnyMomentNeitherLoseNorRepeat(t *testing.T) {
 	}
 }
 
+func TestServerThatHasAPartOfABatchGetsTheRest(t *testing.T) {
+	b := newBench(t, nil)
+	b.log.Close()
+	b.write("one\ntwo\nthree\n")
+	b.open()
+	b.await("all lines", func() bool { return len(b.messages()) == 3 })
+	b.log.Close()
+	// As if the answer to a batch of two lines had been lost, and the third were to go with them now.
+	b.mu.Lock()
+	token, _ := ParseToken(b.tokens["app/web/1"])
+	token.Start, token.End = 0, 8
+	b.tokens["app/web/1"] = token.String()
+	b.streams["app/web/1"] = b.streams["app/web/1"][:2]
+	b.mu.Unlock()
+	s, err := openSpool(b.cfg.Spool, b.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pos.Offset = 0
+	if err := s.save(); err != nil {
+		t.Fatal(err)
+	}
+	s.close()
+	b.open()
+	if left := b.drain(); left != 0 {
+		t.Errorf("%d bytes left", left)
+	}
+	if diff := cmp.Diff([]string{"one", "two", "three"}, b.messages()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDrainSendsUnfinishedLinesAndIsBounded(t *testing.T) {
 	b := newBench(t, nil)
 	b.write("whole\nunfinished")
