@@ -64,6 +64,8 @@ type StackResource struct {
 	Step        string `json:"step,omitempty"`
 	OperationID string `json:"operationId,omitempty"` // of the stack operation that began the step
 	Pending     string `json:"pending,omitempty"`
+	// BegunAt is when the physical resource began to be made.
+	BegunAt time.Time `json:"begunAt"`
 	// Previous is the resource before the running update, Obsolete what was replaced and waits for the cleanup.
 	Previous            *StackResourceVersion  `json:"previous,omitempty"`
 	Obsolete            []StackResourceVersion `json:"obsolete,omitempty"`

@@ -337,7 +337,7 @@ func (r *run) forget(ctx context.Context, d doomed, status string) error {
 // What is kept of the past.
 const (
 	maxEvents  = 1000 // of one stack
-	maxDeleted = 20   // stacks
+	maxDeleted = 5    // stacks
 )
 
 // prune drops the oldest events of a stack, and the oldest deleted stacks, beyond what is kept.

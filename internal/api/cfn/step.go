@@ -46,7 +46,7 @@ func (r *run) edit(ctx context.Context, id string, change func(rec *model.StackR
 func (r *run) request(rec *model.StackResource) *resource.Request {
 	q := &resource.Request{
 		StackName: r.stack.Name, StackARN: r.stack.ARN, LogicalID: rec.LogicalID, PhysicalID: rec.PhysicalID, Token: rec.Token,
-		Properties: decode(rec.Properties), Attributes: attributes(rec.Attributes, rec.Lists),
+		Properties: decode(rec.Properties), Attributes: attributes(rec.Attributes, rec.Lists), Since: rec.BegunAt,
 	}
 	if rec.Pending != "" {
 		q.Properties = decode(rec.Pending)
@@ -202,7 +202,7 @@ func describe(rec *model.StackResource, res *stack.Resource, needs []string) {
 func (r *run) beginCreate(ctx context.Context, typ *resource.Type, res *stack.Resource, step stack.Step, properties map[string]any) (bool, error) {
 	err := r.edit(ctx, res.LogicalID, func(rec *model.StackResource) {
 		describe(rec, res, step.After)
-		rec.Step, rec.OperationID, rec.Token, rec.Pending = stepCreate, r.key(), model.NewUUID(), encode(properties)
+		rec.Step, rec.OperationID, rec.Token, rec.Pending, rec.BegunAt = stepCreate, r.key(), model.NewUUID(), encode(properties), r.s.clock.Now()
 	}, createInProgress, "")
 	if err != nil {
 		return false, err
@@ -258,7 +258,7 @@ func (r *run) beginUpdate(ctx context.Context, typ *resource.Type, res *stack.Re
 			rec.Previous = &v
 		}
 		describe(rec, res, step.After)
-		rec.Step, rec.OperationID, rec.Token, rec.Pending = stepReplace, r.key(), model.NewUUID(), encode(properties)
+		rec.Step, rec.OperationID, rec.Token, rec.Pending, rec.BegunAt = stepReplace, r.key(), model.NewUUID(), encode(properties), r.s.clock.Now()
 		rec.PhysicalID, rec.Attributes, rec.Lists = "", nil, nil
 	}, updateInProgress, "Requested update requires the creation of a new physical resource; hence creating one.")
 	if err != nil {

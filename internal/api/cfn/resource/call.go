@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/neargate/neargate/internal/awsapi"
 	"github.com/neargate/neargate/internal/fault"
@@ -100,6 +101,12 @@ func codeOf(err error) string {
 
 // IsNotFound reports whether a call failed because the thing does not exist.
 func IsNotFound(err error) bool { return err != nil && isNotFound(codeOf(err)) }
+
+// isOurs reports whether something that was found by its name can be what this step made, and is not another's that had
+// the name before.
+func (r *Request) isOurs(created *time.Time) bool {
+	return created == nil || !created.Before(r.Since.Truncate(time.Second))
+}
 
 // absent drops an error that says "not found".
 func absent(err error) error {

@@ -181,6 +181,19 @@ func (r *Request) mismatch(path, want string, value any) error {
 	return r.invalid(path, "expected type: %s, found: %s", want, got)
 }
 
+// reset returns the request with defaults for the properties that an update takes away.
+func (r *Request) reset(defaults map[string]any) *Request {
+	out := *r
+	out.Properties = maps.Clone(r.Properties)
+	for name := range r.Old {
+		value, known := defaults[name]
+		if _, still := r.Properties[name]; !still && known {
+			out.Properties[name] = value
+		}
+	}
+	return &out
+}
+
 // text returns a property as text, "" if it is absent.
 func (r *Request) text(name string) string {
 	text, _ := stack.Text(r.Properties[name])

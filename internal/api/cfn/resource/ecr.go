@@ -67,8 +67,8 @@ func (t *ecrTypes) repository(ctx context.Context, name string) (ecrapi.Reposito
 
 func (t *ecrTypes) findRepository(ctx context.Context, r *Request) (string, bool, error) {
 	name := repositoryName(r)
-	_, ok, err := t.repository(ctx, name)
-	return name, ok, err
+	repository, ok, err := t.repository(ctx, name)
+	return name, ok && r.isOurs(repository.CreatedAt), err
 }
 
 func (t *ecrTypes) applyRepository(ctx context.Context, r *Request) error {

@@ -81,7 +81,7 @@ func (t *ecsTypes) newCluster(ctx context.Context, r *Request) (string, error) {
 }
 
 func (t *ecsTypes) cluster(ctx context.Context, name string) (ecsapi.Cluster, bool, error) {
-	out, err := invoke(ctx, t.d, t.api.DescribeClusters, &ecsapi.DescribeClustersInput{Clusters: []string{name}})
+	out, err := invoke(ctx, t.d, t.api.DescribeClusters, &ecsapi.DescribeClustersInput{Clusters: []string{name}, Include: []ecsapi.ClusterField{"TAGS"}})
 	if err != nil {
 		return ecsapi.Cluster{}, false, err
 	}
@@ -91,8 +91,16 @@ func (t *ecsTypes) cluster(ctx context.Context, name string) (ecsapi.Cluster, bo
 
 func (t *ecsTypes) findCluster(ctx context.Context, r *Request) (string, bool, error) {
 	name := r.nameOr("ClusterName", 255)
-	_, ok, err := t.cluster(ctx, name)
-	return name, ok, err
+	c, ok, err := t.cluster(ctx, name)
+	if err != nil || !ok {
+		return "", false, err
+	}
+	for _, tag := range c.Tags {
+		if awsapi.Val(tag.Key) == TagStackID && awsapi.Val(tag.Value) == r.StackARN {
+			return name, true, nil
+		}
+	}
+	return "", false, nil
 }
 
 func (t *ecsTypes) applyCluster(ctx context.Context, r *Request) error {

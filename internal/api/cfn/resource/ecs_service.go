@@ -27,6 +27,14 @@ var (
 	serviceFixed = []string{"DeploymentController", "LaunchType", "Role", "SchedulingStrategy"}
 )
 
+// serviceDefaults is what a property goes back to when the template no longer has it. A count that is no longer given
+// stays as it is: it may be somebody else's by now.
+var serviceDefaults = map[string]any{
+	"CapacityProviderStrategy": []any{}, "DeploymentConfiguration": map[string]any{"MaximumPercent": "200", "MinimumHealthyPercent": "100"},
+	"EnableECSManagedTags": false, "EnableExecuteCommand": false, "HealthCheckGracePeriodSeconds": "0", "LoadBalancers": []any{},
+	"PlacementConstraints": []any{}, "PlacementStrategies": []any{}, "PlatformVersion": "LATEST", "PropagateTags": "NONE", "ServiceRegistries": []any{},
+}
+
 func (t *ecsTypes) serviceTypes() []*Type {
 	names := []string{"Cluster*", "ServiceName*", "Tags"}
 	for _, name := range serviceFixed {
@@ -92,7 +100,7 @@ func (t *ecsTypes) findService(ctx context.Context, r *Request) (string, bool, e
 		cluster = "default"
 	}
 	s, ok, err := t.service(ctx, cluster, r.nameOr("ServiceName", 255))
-	return awsapi.Val(s.ServiceArn), ok && awsapi.Val(s.Status) == "ACTIVE", err
+	return awsapi.Val(s.ServiceArn), ok && awsapi.Val(s.Status) == "ACTIVE" && r.isOurs(s.CreatedAt), err
 }
 
 func (t *ecsTypes) applyService(ctx context.Context, r *Request) error {
@@ -108,7 +116,7 @@ func (t *ecsTypes) applyService(ctx context.Context, r *Request) error {
 		}
 	}
 	if len(changed) > 0 {
-		if err := r.fill(in, changed...); err != nil {
+		if err := r.reset(serviceDefaults).fill(in, changed...); err != nil {
 			return err
 		}
 		deployment(in.DeploymentConfiguration)

@@ -94,7 +94,8 @@ func (t *elbTypes) findLoadBalancer(ctx context.Context, r *Request) (string, bo
 	if err != nil {
 		return "", false, absent(err)
 	}
-	return unknown(r, out.LoadBalancers, func(v *elbv2api.LoadBalancer) *string { return v.LoadBalancerArn })
+	ours := slices.DeleteFunc(slices.Clone(out.LoadBalancers), func(lb elbv2api.LoadBalancer) bool { return !r.isOurs(lb.CreatedTime) })
+	return unknown(r, ours, func(v *elbv2api.LoadBalancer) *string { return v.LoadBalancerArn })
 }
 
 func (t *elbTypes) loadBalancer(ctx context.Context, arn string) (elbv2api.LoadBalancer, bool, error) {

@@ -14,6 +14,12 @@ var healthProperties = []string{
 	"HealthyThresholdCount", "UnhealthyThresholdCount", "Matcher",
 }
 
+// healthDefaults is what a property goes back to when the template no longer has it.
+var healthDefaults = map[string]any{
+	"HealthCheckEnabled": true, "HealthCheckIntervalSeconds": "30", "HealthCheckPath": "/", "HealthCheckPort": "traffic-port", "HealthCheckProtocol": "HTTP",
+	"HealthCheckTimeoutSeconds": "5", "HealthyThresholdCount": "5", "UnhealthyThresholdCount": "2", "Matcher": map[string]any{"HttpCode": "200"},
+}
+
 func (t *elbTypes) targetGroupTypes() []*Type {
 	names := append([]string{"Name*", "Port*", "Protocol*", "ProtocolVersion*", "TargetType*", "VpcId*", "IpAddressType*", "TargetGroupAttributes", "Targets", "Tags"}, healthProperties...)
 	return []*Type{{
@@ -47,13 +53,28 @@ func (t *elbTypes) findTargetGroup(ctx context.Context, r *Request) (string, boo
 	if err != nil {
 		return "", false, absent(err)
 	}
-	return unknown(r, out.TargetGroups, func(v *elbv2api.TargetGroup) *string { return v.TargetGroupArn })
+	arn, found, err := unknown(r, out.TargetGroups, func(v *elbv2api.TargetGroup) *string { return v.TargetGroupArn })
+	if err != nil || !found {
+		return "", false, err
+	}
+	tags, err := invoke(ctx, t.d, t.api.DescribeTags, &elbv2api.DescribeTagsInput{ResourceArns: []string{arn}})
+	if err != nil {
+		return "", false, err
+	}
+	for _, description := range tags.TagDescriptions {
+		for _, tag := range description.Tags {
+			if awsapi.Val(tag.Key) == TagStackID && awsapi.Val(tag.Value) == r.StackARN {
+				return arn, true, nil
+			}
+		}
+	}
+	return "", false, nil
 }
 
 func (t *elbTypes) applyTargetGroup(ctx context.Context, r *Request) error {
 	if r.Old != nil && r.changed(healthProperties...) {
 		in := &elbv2api.ModifyTargetGroupInput{TargetGroupArn: &r.PhysicalID}
-		if err := r.fill(in, healthProperties...); err != nil {
+		if err := r.reset(healthDefaults).fill(in, healthProperties...); err != nil {
 			return err
 		}
 		if _, err := invoke(ctx, t.d, t.api.ModifyTargetGroup, in); err != nil {

@@ -92,7 +92,7 @@ func (t *iamTypes) findManagedPolicy(ctx context.Context, r *Request) (string, b
 			return "", false, err
 		}
 		for _, policy := range out.Policies {
-			if awsapi.Val(policy.PolicyName) == name {
+			if awsapi.Val(policy.PolicyName) == name && r.isOurs(policy.CreateDate) {
 				return awsapi.Val(policy.Arn), true, nil
 			}
 		}

@@ -55,8 +55,8 @@ func (t *iamTypes) role(ctx context.Context, name string) (*iamapi.Role, error) 
 
 func (t *iamTypes) findRole(ctx context.Context, r *Request) (string, bool, error) {
 	name := r.nameOr("RoleName", 64)
-	_, err := t.role(ctx, name)
-	return name, err == nil, absent(err)
+	role, err := t.role(ctx, name)
+	return name, err == nil && r.isOurs(role.CreateDate), absent(err)
 }
 
 // inlinePolicies returns the role's own policies, name to document, in order.

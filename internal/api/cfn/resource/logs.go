@@ -2,6 +2,7 @@ package resource
 
 import (
 	"context"
+	"time"
 
 	"github.com/neargate/neargate/internal/awsapi"
 	"github.com/neargate/neargate/internal/awsapi/logsapi"
@@ -85,7 +86,11 @@ func (t *logsTypes) group(ctx context.Context, name string) (logsapi.LogGroup, b
 
 func (t *logsTypes) findGroup(ctx context.Context, r *Request) (string, bool, error) {
 	name := r.nameOr("LogGroupName", 512)
-	_, ok, err := t.group(ctx, name)
+	g, ok, err := t.group(ctx, name)
+	if g.CreationTime != nil {
+		created := time.UnixMilli(*g.CreationTime)
+		ok = ok && r.isOurs(&created)
+	}
 	return name, ok, err
 }
 

@@ -44,6 +44,7 @@ type Request struct {
 	Tags       map[string]string // of the stack, the properties, and CloudFormation's own
 	Attributes Attributes        // as last read; of Remove
 	Known      []string          // physical IDs that Find must not return: earlier resources of the same logical ID
+	Since      time.Time         // when the step was begun: what Find finds by a name that the user chose must be newer
 	Repeated   bool              // the step may have been begun before: what it makes may exist
 }
 
