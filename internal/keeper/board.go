@@ -112,6 +112,13 @@ func (b *board) faulty(kind Kind) []string {
 	return ids
 }
 
+// currentEpoch returns what sequence numbers belong to now.
+func (b *board) currentEpoch() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.epoch
+}
+
 // wait returns what changed after since, waiting for a change if there is none; ctx's end ends the waiting, not the
 // answer. Another epoch than the board's, or an old number, gets everything.
 func (b *board) wait(ctx context.Context, epoch string, since uint64) Status {

@@ -36,7 +36,7 @@ func (k *keeper) handler() http.Handler {
 
 func (k *keeper) handleInfo(w http.ResponseWriter, _ *http.Request) {
 	writeResult(w, Info{
-		Protocol: Protocol, Version: k.o.Version, PID: os.Getpid(), Epoch: k.env.board.epoch, Started: k.started,
+		Protocol: Protocol, Version: k.o.Version, PID: os.Getpid(), Epoch: k.env.board.currentEpoch(), Started: k.started,
 		Speed: k.env.clock.Load().Speed(),
 	})
 }

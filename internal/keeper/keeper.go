@@ -77,6 +77,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	// An idle keeper has a heap of a few megabytes: collecting more often costs nothing worth mentioning.
 	debug.SetGCPercent(50)
+	if err := raiseLimits(); err != nil {
+		o.Logger.Debug("raise limits", "error", err)
+	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return fmt.Errorf("make keeper folder: %w", err)
 	}

@@ -245,3 +245,24 @@ func TestDialFromSource(t *testing.T) {
 		t.Errorf("missing namespace: %v", err)
 	}
 }
+
+// FuzzReceive takes any bytes for a handoff: an error or sockets, no panic and no endless wait.
+func FuzzReceive(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 2, '[', ']'})
+	f.Add([]byte{0, 0, 0, 16, '[', '{', '"', 'n'})
+	f.Add([]byte{255, 255, 255, 255})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 4096 {
+			return // more than a socket is sure to take at once
+		}
+		a, b := pair(t)
+		if _, err := a.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		a.Close()
+		held, err := Receive(b)
+		if err == nil && len(held) > 0 {
+			t.Errorf("took %v out of nothing", held)
+		}
+	})
+}
