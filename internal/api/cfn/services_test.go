@@ -206,10 +206,16 @@ func TestWiddixOnTheServices(t *testing.T) {
 		p.create(name, service, append(slices.Clone(common), more...)...)
 		p.expect(name, "CREATE_COMPLETE")
 	}
+	p.create("bare", p.read("../../../examples/vpc-2azs-ipv4/template.yaml"), "NatGateways", "false", "ClassB", "1")
+	p.expect("bare", "CREATE_COMPLETE")
+	for _, zone := range []string{"A", "B"} {
+		p.create("nat"+zone, p.read(templates+"vpc-nat-gateway.yaml"), "ParentVPCStack", "bare", "SubnetZone", zone)
+		p.expect("nat"+zone, "CREATE_COMPLETE")
+	}
 	if _, err := p.server.DeleteStack(p.ctx, &cfnapi.DeleteStackInput{StackName: s("vpc")}); err == nil || !strings.Contains(err.Error(), "cannot be deleted as it is in use by") {
 		t.Errorf("got %v", err)
 	}
-	for _, name := range []string{"public", "private", "internal", "proxied", "cluster"} {
+	for _, name := range []string{"public", "private", "internal", "proxied", "cluster", "natA", "natB", "bare"} {
 		p.remove(name)
 		if got := p.wait(name); got != "GONE" {
 			t.Fatalf("stack %s is %s:\n%s", name, got, strings.Join(p.events(name), "\n"))

@@ -164,7 +164,11 @@ func (t *elbTypes) loadBalancerReady(ctx context.Context, r *Request) (State, er
 		}
 		return State{}, fmt.Errorf("LoadBalancer %s did not stabilize: %s", r.PhysicalID, reason)
 	}
-	return State{Done: lb.State.Code == "active", Why: "state of the load balancer: " + string(lb.State.Code)}, nil
+	why := "state of the load balancer: " + string(lb.State.Code)
+	if reason := awsapi.Val(lb.State.Reason); reason != "" {
+		why += ": " + reason
+	}
+	return State{Done: lb.State.Code == "active", Why: why}, nil
 }
 
 func (t *elbTypes) readLoadBalancer(ctx context.Context, r *Request) (Attributes, error) {
