@@ -163,6 +163,9 @@ func TestNatGateway(t *testing.T) {
 			t.Errorf("seen from %s, want %s", from, gateway.PublicIP)
 		}
 	}
+	if _, _, err := one.dial(netip.MustParseAddr("203.0.113.1"), 443); !errors.Is(err, syscall.ENETUNREACH) && !errors.Is(err, syscall.EHOSTUNREACH) {
+		t.Errorf("an unknown destination through the gateway: %v", err)
+	}
 	if path, err := exec.LookPath("ping"); err == nil {
 		nettest.Exec(t, one.ns, path, "-c", "1", "-W", "10", service.String())
 		if out, err := nettest.Output(one.ns, path, "-c", "1", "-W", "1", gateway.PrivateIP.String()); err == nil {
@@ -230,6 +233,10 @@ func TestInternetGateway(t *testing.T) {
 		t.Errorf("client seen as %s", from)
 	}
 	out.fails(address, 81)
+	// There is no Internet behind the edge, and it says so instead of keeping its clients waiting.
+	if _, _, err := public.dial(netip.MustParseAddr("203.0.113.1"), 443); !errors.Is(err, syscall.ENETUNREACH) && !errors.Is(err, syscall.EHOSTUNREACH) {
+		t.Errorf("an unknown destination: %v", err)
+	}
 	// Hairpin: by its own public address, and a neighbour by it.
 	if from := public.reaches(address, 80); from != address {
 		t.Errorf("hairpin seen from %s", from)
