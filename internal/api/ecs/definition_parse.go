@@ -80,6 +80,8 @@ func (s *Server) checkTaskLevel(in *ecsapi.RegisterTaskDefinitionInput) error {
 		return client("IPC mode is not supported on Fargate (ipcMode).")
 	case in.PidMode != "" && in.PidMode != ecsapi.PidModeTask:
 		return client("Fargate only supports pidMode task.")
+	case in.PidMode == ecsapi.PidModeTask:
+		return unsupported("pidMode task", "each container has a process namespace of its own. Leave it out.")
 	case len(in.PlacementConstraints) > 0:
 		return client("Placement constraints are not supported on Fargate (placementConstraints).")
 	case len(in.InferenceAccelerators) > 0:
@@ -286,6 +288,8 @@ func refuseContainer(name string, c ecsapi.ContainerDefinition) error {
 		return notYet("repositoryCredentials", "Secrets Manager is not there yet.")
 	case c.FirelensConfiguration != nil:
 		return notYet("firelensConfiguration", "FireLens is not there yet. Use the log driver awslogs.")
+	case awsapi.Val(c.PseudoTerminal):
+		return notYet("pseudoTerminal", "output goes to a log, not to a terminal. Leave it out; `neargate exec -t` gives you a terminal.")
 	case c.VersionConsistency == ecsapi.VersionConsistencyDisabled:
 		return notYet("versionConsistency disabled", "image tags are resolved for each task.")
 	}
