@@ -51,14 +51,13 @@ func (l *Listeners) watchHealth(ctx context.Context) {
 	}
 }
 
-// note takes a report and returns what it says.
-func (b *healthBook) note(status keeper.Status) []*model.TargetHealth {
+// note takes a report and returns the keys of the targets that it tells of.
+func (b *healthBook) note(status keeper.Status) (keys []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if status.Full {
 		clear(b.last)
 	}
-	var list []*model.TargetHealth
 	for _, t := range status.Targets {
 		addr, err := netip.ParseAddrPort(t.Target)
 		if err != nil {
@@ -67,36 +66,41 @@ func (b *healthBook) note(status keeper.Status) []*model.TargetHealth {
 		h := &model.TargetHealth{TargetGroupARN: t.Group, IP: addr.Addr(), Port: int(addr.Port()), State: t.Health.State,
 			Reason: t.Health.Reason, Description: t.Health.Description, ChangedAt: t.Health.Since}
 		b.last[h.Key()] = h
-		list = append(list, h)
+		keys = append(keys, h.Key())
 	}
-	return list
+	return keys
 }
 
-// missing returns what is known of targets that have no record: of one that was registered again, whose old record went.
-func (b *healthBook) missing(r records) []*model.TargetHealth {
+func (b *healthBook) get(key string) *model.TargetHealth {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var list []*model.TargetHealth
-	for _, t := range r.targets {
-		if h := b.last[t.Key()]; h != nil && r.health[t.Key()] == nil && t.DrainingSince.IsZero() {
-			list = append(list, h)
-		}
-	}
-	return list
+	return b.last[key]
 }
 
-// write puts health into the store, of targets that are registered and where it differs.
-func (b *healthBook) write(ctx context.Context, list []*model.TargetHealth) error {
-	if len(list) == 0 {
+// missing returns the keys of targets that have no record: of one that was registered again, whose old record went.
+func (b *healthBook) missing(r records) (keys []string) {
+	for _, t := range r.targets {
+		if r.health[t.Key()] == nil && t.DrainingSince.IsZero() {
+			keys = append(keys, t.Key())
+		}
+	}
+	return keys
+}
+
+// write puts what is known of targets into the store, if they are registered and it differs. What is known is looked up
+// inside the transaction, which two writers may run at once: whoever commits last has seen the latest.
+func (b *healthBook) write(ctx context.Context, keys []string) error {
+	if len(keys) == 0 {
 		return nil
 	}
 	err := b.db.Update(ctx, func(tx *store.Txn) error {
-		for _, h := range list {
-			old, ok := b.tables.TargetHealth.Get(tx, h.Key())
-			if ok && old.State == h.State && old.Reason == h.Reason && old.Description == h.Description {
+		for _, key := range keys {
+			old, ok := b.tables.TargetHealth.Get(tx, key)
+			h := b.get(key)
+			if h == nil || (ok && old.State == h.State && old.Reason == h.Reason && old.Description == h.Description) {
 				continue
 			}
-			if b.tables.Targets.Has(tx, h.Key()) {
+			if b.tables.Targets.Has(tx, key) {
 				rec := *h
 				b.tables.TargetHealth.Put(tx, &rec)
 			}
