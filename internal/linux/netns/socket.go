@@ -206,8 +206,10 @@ func (d *Dialer) dialOne(ctx context.Context, stream bool, target netip.AddrPort
 	if errors.Is(err, unix.EINPROGRESS) {
 		err = waitConnected(ctx, f)
 	}
-	if err != nil {
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		return nil, os.NewSyscallError("connect", err)
+	} else if err != nil { // a wait that ended is no failed call, and is worded like the net package's: "dial tcp A: i/o timeout"
+		return nil, err
 	}
 	return net.FileConn(f)
 }
