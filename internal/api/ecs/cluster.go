@@ -133,7 +133,11 @@ func (s *Server) DeleteCluster(ctx context.Context, in *ecsapi.DeleteClusterInpu
 				return awsapi.NewError(ecsapi.ErrClusterContainsTasksException, "The Cluster cannot be deleted while Tasks are active.")
 			}
 		}
-		s.tables.Clusters.Edit(tx, found.Name, func(c *model.Cluster) { c.Status = model.ClusterInactive })
+		if found.Status == model.ClusterInactive {
+			cluster = found
+			return nil
+		}
+		s.tables.Clusters.Edit(tx, found.Name, func(c *model.Cluster) { c.Status, c.DeletedAt = model.ClusterInactive, s.clock.Now() })
 		cluster, _ = s.tables.Clusters.Get(tx, found.Name)
 		return nil
 	})

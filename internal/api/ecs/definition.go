@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,9 +28,7 @@ func (s *Server) RegisterTaskDefinition(ctx context.Context, in *ecsapi.Register
 	if err != nil {
 		return nil, err
 	}
-	sent := *in
-	sent.Tags = nil
-	if parsed.Registered, err = json.Marshal(sent); err != nil {
+	if parsed.Registered, err = registration(in); err != nil {
 		return nil, fmt.Errorf("encode the registration of %s: %w", parsed.Family, err)
 	}
 	if len(parsed.Registered) > maxDefinition {
@@ -55,6 +54,47 @@ func (s *Server) RegisterTaskDefinition(ctx context.Context, in *ecsapi.Register
 		return nil, err
 	}
 	return &ecsapi.RegisterTaskDefinitionOutput{TaskDefinition: definition, Tags: tagList(tags)}, nil
+}
+
+// registration returns the JSON of what was sent, without its tags and without members that are absent: a definition has
+// a hundred of them.
+func registration(in *ecsapi.RegisterTaskDefinitionInput) ([]byte, error) {
+	sent := *in
+	sent.Tags = nil
+	full, err := json.Marshal(sent)
+	if err != nil {
+		return nil, err
+	}
+	var doc any
+	decoder := json.NewDecoder(bytes.NewReader(full))
+	decoder.UseNumber() // int64 beyond 2^53
+	if err := decoder.Decode(&doc); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err = encoder.Encode(present(doc))
+	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// present returns a JSON value without the members that are null.
+func present(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			if member == nil {
+				delete(v, name)
+				continue
+			}
+			v[name] = present(member)
+		}
+	case []any:
+		for i := range v {
+			v[i] = present(v[i])
+		}
+	}
+	return v
 }
 
 // findDefinition returns the revision that a request names: by ARN, by family:revision, or the newest active one of a family.

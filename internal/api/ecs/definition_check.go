@@ -1,7 +1,9 @@
 package ecs
 
 import (
+	"maps"
 	"path"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,6 +18,13 @@ const maxContainers = 10
 // awslogsOptions are the options of the log driver awslogs (aws-facts 1.13). The credentials endpoint is the task's own.
 var awslogsOptions = []string{"awslogs-group", "awslogs-region", "awslogs-stream-prefix", "awslogs-create-group", "awslogs-datetime-format",
 	"awslogs-multiline-pattern", "mode", "max-buffer-size"}
+
+// awslogsValues are the values of those options that take only some.
+var awslogsValues = map[string]*regexp.Regexp{
+	"mode":                 regexp.MustCompile(`^(blocking|non-blocking)$`),
+	"max-buffer-size":      regexp.MustCompile(`^[0-9]+[kKmMgG]?[bB]?$`),
+	"awslogs-create-group": regexp.MustCompile(`^(true|false)$`),
+}
 
 // hostArchitecture returns ECS's word for this machine's architecture.
 func hostArchitecture() ecsapi.CPUArchitecture {
@@ -44,7 +53,7 @@ func checkDefinition(d *model.TaskDefinition) error {
 		if err := checkContainer(d, c); err != nil {
 			return err
 		}
-		cpu, memory = cpu+c.CPU, memory+max(c.MemoryMiB, c.MemoryReservationMiB)
+		cpu, memory = cpu+c.CPU, memory+reserved(c)
 	}
 	switch {
 	case cpu > d.CPU:
@@ -58,6 +67,14 @@ func checkDefinition(d *model.TaskDefinition) error {
 	return checkDependencies(d)
 }
 
+// reserved returns how much of the task's memory a container has to itself: its soft limit, or else its hard one.
+func reserved(c model.ContainerDefinition) int {
+	if c.MemoryReservationMiB > 0 {
+		return c.MemoryReservationMiB
+	}
+	return c.MemoryMiB
+}
+
 func checkContainer(d *model.TaskDefinition, c model.ContainerDefinition) error {
 	switch {
 	case c.Image == "":
@@ -66,6 +83,12 @@ func checkContainer(d *model.TaskDefinition, c model.ContainerDefinition) error 
 		return client("Fargate requires task definition to have execution role ARN to support ECR images.")
 	case c.Hostname != "":
 		return client("The 'hostname' parameter is not supported with network mode awsvpc (container %s).", c.Name)
+	case c.CPU < 0:
+		return client("Invalid setting for container '%s'. 'cpu' must not be negative.", c.Name)
+	case c.MemoryReservationMiB < 0:
+		return client("Invalid setting for container '%s'. 'memoryReservation' must not be negative.", c.Name)
+	case c.MemoryMiB > d.MemoryMiB:
+		return client("Invalid setting for container '%s'. 'memory' (%d) cannot be greater than the value of the task 'memory' (%d).", c.Name, c.MemoryMiB, d.MemoryMiB)
 	case c.MemoryMiB != 0 && c.MemoryMiB < 6:
 		return client("Invalid setting for container '%s'. 'memory' must be at least 6 MiB.", c.Name)
 	case c.MemoryMiB != 0 && c.MemoryReservationMiB > c.MemoryMiB:
@@ -173,10 +196,19 @@ func checkLog(d *model.TaskDefinition, c model.ContainerDefinition) error {
 			return client("Log driver awslogs requires options: %s (container %s).", needed, c.Name)
 		}
 	}
-	for option := range l.Options {
+	options := slices.Sorted(maps.Keys(l.Options))
+	for _, option := range options {
 		if !slices.Contains(awslogsOptions, option) {
 			return client("Log driver awslogs disallows options: %s (container %s).", option, c.Name)
 		}
+	}
+	for option, pattern := range awslogsValues {
+		if v, ok := l.Options[option]; ok && !pattern.MatchString(v) {
+			return client("Log driver awslogs disallows the value '%s' of the option %s (container %s).", v, option, c.Name)
+		}
+	}
+	if l.Options["awslogs-multiline-pattern"] != "" && l.Options["awslogs-datetime-format"] != "" {
+		return client("Log driver awslogs disallows options: awslogs-multiline-pattern together with awslogs-datetime-format (container %s).", c.Name)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (s *Server) CreateService(ctx context.Context, in *ecsapi.CreateServiceInpu
 	if !resourceName.MatchString(name) {
 		return nil, invalid("Invalid service name '%s': it has up to 255 letters, numbers, hyphens and underscores.", name)
 	}
-	service := &model.Service{Name: name, Status: model.ServiceActive, SchedulingStrategy: string(ecsapi.SchedulingStrategyReplica), AZRebalancing: string(in.AvailabilityZoneRebalancing)}
+	service := &model.Service{Name: name, Status: model.ServiceActive, SchedulingStrategy: string(ecsapi.SchedulingStrategyReplica)}
 	if err := checkServiceInput(in); err != nil {
 		return nil, err
 	}
@@ -38,12 +38,15 @@ func (s *Server) CreateService(ctx context.Context, in *ecsapi.CreateServiceInpu
 	if err := setServiceOptions(service, in.EnableECSManagedTags, in.PropagateTags, in.AvailabilityZoneRebalancing, in.HealthCheckGracePeriodSeconds); err != nil {
 		return nil, err
 	}
+	if service.AZRebalancing == "" && service.MaximumPercent > defaultMinimumPercent {
+		service.AZRebalancing = string(ecsapi.AvailabilityZoneRebalancingEnabled) // of a new service that can do it (aws-facts 1.8)
+	}
 	tags, err := tagsOf(in.Tags)
 	if err != nil {
 		return nil, err
 	}
 	service.Meta = model.Meta{Tags: tags, CreatedAt: s.clock.Now()}
-	service.DesiredCount, service.ClientToken, service.RoleARN = int(awsapi.Val(in.DesiredCount)), awsapi.Val(in.ClientToken), awsapi.Val(in.Role)
+	service.DesiredCount, service.ClientToken = int(awsapi.Val(in.DesiredCount)), awsapi.Val(in.ClientToken)
 	service.CreatedBy = awsapi.RequestFrom(ctx).Principal
 	var made *model.Service
 	err = s.db.Update(ctx, func(tx *store.Txn) error {
@@ -56,6 +59,9 @@ func (s *Server) CreateService(ctx context.Context, in *ecsapi.CreateServiceInpu
 				made = had
 				return nil
 			}
+			if had.Status == model.ServiceDraining {
+				return invalid("Unable to Start a service that is still Draining.")
+			}
 			return invalid("Creation of service was not idempotent.")
 		}
 		draft := *service
@@ -66,8 +72,8 @@ func (s *Server) CreateService(ctx context.Context, in *ecsapi.CreateServiceInpu
 		}
 		draft.LaunchType, draft.CapacityStrategy, draft.PlatformVersion = deployment.LaunchType, deployment.CapacityStrategy, deployment.PlatformVersion
 		draft.LoadBalancers, draft.Deployments = deployment.LoadBalancers, []model.Deployment{deployment}
-		if len(draft.LoadBalancers) == 0 && awsapi.Val(in.HealthCheckGracePeriodSeconds) > 0 && !s.hasHealthCheck(tx, deployment.DefinitionKey) {
-			return invalid("Health check grace period is only valid for services configured to use load balancers or container health checks")
+		if err := s.checkGrace(tx, &draft, in.HealthCheckGracePeriodSeconds); err != nil {
+			return err
 		}
 		s.tables.Services.Put(tx, &draft)
 		made = &draft
@@ -79,10 +85,17 @@ func (s *Server) CreateService(ctx context.Context, in *ecsapi.CreateServiceInpu
 	return &ecsapi.CreateServiceOutput{Service: s.service(s.db.View(), made, true)}, nil
 }
 
-// hasHealthCheck reports whether a container of the definition has a health check.
-func (s *Server) hasHealthCheck(r store.Reader, key string) bool {
-	d, ok := s.tables.TaskDefinitions.Get(r, key)
-	return ok && slices.ContainsFunc(d.Containers, func(c model.ContainerDefinition) bool { return c.HealthCheck != nil })
+// checkGrace refuses a grace period for a service that nothing checks.
+func (s *Server) checkGrace(r store.Reader, service *model.Service, asked *int32) error {
+	primary := service.Deployments[0]
+	if awsapi.Val(asked) == 0 || len(primary.LoadBalancers) > 0 {
+		return nil
+	}
+	d, ok := s.tables.TaskDefinitions.Get(r, primary.DefinitionKey)
+	if ok && slices.ContainsFunc(d.Containers, func(c model.ContainerDefinition) bool { return c.HealthCheck != nil }) {
+		return nil
+	}
+	return invalid("Health check grace period is only valid for services configured to use load balancers or container health checks (healthCheckGracePeriodSeconds)")
 }
 
 // checkServiceInput refuses what a service on Fargate cannot have, and what Neargate has not.
@@ -94,10 +107,13 @@ func checkServiceInput(in *ecsapi.CreateServiceInput) error {
 		return invalid("Fargate does not support the DAEMON scheduling strategy.")
 	}
 	if in.DesiredCount == nil {
-		return invalid("Invalid revision: desiredCount is required for services with the REPLICA scheduling strategy.")
+		return invalid("desiredCount is required for services with the scheduling strategy REPLICA.")
 	}
 	if *in.DesiredCount < 0 {
 		return invalid("desiredCount must not be negative.")
+	}
+	if awsapi.Val(in.Role) != "" {
+		return invalid("You cannot specify an IAM role for services that require a service linked role (role).")
 	}
 	if err := refuseServiceParts(in.ServiceConnectConfiguration, in.ServiceRegistries, in.VolumeConfigurations, in.VpcLatticeConfigurations, in.EnableExecuteCommand); err != nil {
 		return err
@@ -244,19 +260,32 @@ func (s *Server) parseLoadBalancers(r store.Reader, d *model.TaskDefinition, net
 		if s.tables.Listeners.LenBy(r, "target-group", group.ARN) == 0 && s.tables.Rules.LenBy(r, "target-group", group.ARN) == 0 {
 			return nil, invalid("The target group with targetGroupArn %s does not have an associated load balancer.", group.ARN)
 		}
+		if slices.ContainsFunc(out, func(o model.ServiceLoadBalancer) bool {
+			return o.TargetGroupARN == one.TargetGroupARN && o.Port == one.Port
+		}) {
+			return nil, invalid("The target group %s is there twice with the containerPort %d.", one.TargetGroupARN, one.Port)
+		}
 		if subnet, ok := s.tables.Subnets.Get(r, network.Subnets[0]); ok && subnet.VPCID != group.VPCID {
 			return nil, invalid("The target group %s is in %s, the subnets are in %s.", group.ARN, group.VPCID, subnet.VPCID)
 		}
-		i := slices.IndexFunc(d.Containers, func(c model.ContainerDefinition) bool { return c.Name == one.Container })
-		if i < 0 {
-			return nil, invalid("The container %s does not exist in the task definition.", one.Container)
-		}
-		if !slices.ContainsFunc(d.Containers[i].Ports, func(p model.PortMapping) bool { return p.ContainerPort == one.Port }) {
-			return nil, invalid("The container %s did not have a container port %d defined.", one.Container, one.Port)
+		if err := hasPort(d, one); err != nil {
+			return nil, err
 		}
 		out = append(out, one)
 	}
 	return out, nil
+}
+
+// hasPort refuses a load balancer whose container or port the definition has not.
+func hasPort(d *model.TaskDefinition, lb model.ServiceLoadBalancer) error {
+	i := slices.IndexFunc(d.Containers, func(c model.ContainerDefinition) bool { return c.Name == lb.Container })
+	if i < 0 {
+		return invalid("The container %s does not exist in the task definition.", lb.Container)
+	}
+	if !slices.ContainsFunc(d.Containers[i].Ports, func(p model.PortMapping) bool { return p.ContainerPort == lb.Port }) {
+		return invalid("The container %s did not have a container port %d defined.", lb.Container, lb.Port)
+	}
+	return nil
 }
 
 // DeleteService drains a service and, when its last task is gone, makes it inactive. It stays describable.

@@ -2,6 +2,7 @@ package ecs
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/neargate/neargate/internal/awsapi"
 	"github.com/neargate/neargate/internal/awsapi/ecsapi"
@@ -47,12 +48,16 @@ func (s *Server) UpdateService(ctx context.Context, in *ecsapi.UpdateServiceInpu
 		if in.DesiredCount != nil {
 			service.DesiredCount = int(*in.DesiredCount)
 		}
-		next, changed, err := s.nextDeployment(tx, cluster, service, in)
+		next, changed, err := s.nextDeployment(tx, cluster, found, in)
 		if err != nil {
 			return err
 		}
+		changed = changed || service.PropagateTags != found.PropagateTags || service.ManagedTags != found.ManagedTags
 		if changed {
 			startDeployment(service, next)
+		}
+		if err := s.checkGrace(tx, service, in.HealthCheckGracePeriodSeconds); err != nil {
+			return err
 		}
 		s.tables.Services.Put(tx, service)
 		updated = service
@@ -79,79 +84,84 @@ func startDeployment(service *model.Service, next model.Deployment) {
 }
 
 // nextDeployment returns the deployment that an update asks for, and reports whether it differs from the primary one.
+// Only what the request names is looked up: a service can be scaled in although its roles, listeners or subnets are gone,
+// which is what happens when a whole stack is taken down.
 func (s *Server) nextDeployment(r store.Reader, cluster *model.Cluster, service *model.Service, in *ecsapi.UpdateServiceInput) (model.Deployment, bool, error) {
-	current := service.Deployments[0]
-	ref := current.DefinitionARN
-	changed := awsapi.Val(in.ForceNewDeployment)
-	if in.TaskDefinition != nil {
-		ref = *in.TaskDefinition
+	current := &service.Deployments[0]
+	now := s.clock.Now()
+	next := model.Deployment{
+		ID: model.NewDeploymentID(), Status: model.DeploymentPrimary, DefinitionKey: current.DefinitionKey, DefinitionARN: current.DefinitionARN,
+		RolloutState: model.RolloutInProgress, LaunchType: current.LaunchType, CapacityStrategy: current.CapacityStrategy, PlatformVersion: current.PlatformVersion,
+		Network: current.Network, LoadBalancers: current.LoadBalancers, CreatedAt: now, UpdatedAt: now,
 	}
-	definition, ok := s.findDefinition(r, ref)
+	next.RolloutReason = fmt.Sprintf("ECS deployment %s in progress.", next.ID)
+	definition, known := s.tables.TaskDefinitions.Get(r, current.DefinitionKey)
 	if in.TaskDefinition != nil {
 		var err error
-		if definition, err = s.runnable(r, ref); err != nil {
-			return model.Deployment{}, false, err
+		if definition, err = s.runnable(r, *in.TaskDefinition); err != nil {
+			return next, false, err
 		}
-	} else if !ok {
-		return model.Deployment{}, false, client("TaskDefinition not found.")
+		next.DefinitionKey, next.DefinitionARN, known = definition.Key(), definition.ARN, true
 	}
-	changed = changed || definition.Key() != current.DefinitionKey
-	how := launch{launchType: current.LaunchType, strategy: current.CapacityStrategy, platform: current.PlatformVersion}
-	if len(in.CapacityProviderStrategy) > 0 || in.PlatformVersion != nil {
-		var launchType ecsapi.LaunchType
-		items := in.CapacityProviderStrategy
-		if len(items) == 0 {
-			launchType, items = ecsapi.LaunchType(current.LaunchType), strategyItems(current.CapacityStrategy)
-		}
-		var err error
-		if how, err = parseLaunch(cluster, launchType, items, in.PlatformVersion); err != nil {
-			return model.Deployment{}, false, err
-		}
-		changed = changed || !sameStrategy(how, current)
+	if err := s.setLaunch(&next, cluster, in); err != nil {
+		return next, false, err
 	}
-	network := current.Network
 	if in.NetworkConfiguration != nil {
 		var err error
-		if network, err = s.parseNetwork(r, in.NetworkConfiguration); err != nil {
-			return model.Deployment{}, false, err
-		}
-		changed = changed || !sameNetwork(network, current.Network)
-	}
-	asked := in.LoadBalancers
-	if asked == nil {
-		for _, lb := range current.LoadBalancers {
-			asked = append(asked, ecsapi.LoadBalancer{TargetGroupArn: &lb.TargetGroupARN, ContainerName: &lb.Container, ContainerPort: awsapi.Ptr(int32(lb.Port))})
+		if next.Network, err = s.parseNetwork(r, in.NetworkConfiguration); err != nil {
+			return next, false, err
 		}
 	}
-	balancers, err := s.parseLoadBalancers(r, definition, network, asked)
+	if in.LoadBalancers != nil && known {
+		var err error
+		if next.LoadBalancers, err = s.parseLoadBalancers(r, definition, next.Network, in.LoadBalancers); err != nil {
+			return next, false, err
+		}
+	}
+	changed := awsapi.Val(in.ForceNewDeployment) || next.DefinitionKey != current.DefinitionKey || !sameLaunch(&next, current) ||
+		!sameNetwork(next.Network, current.Network) || !equal(next.LoadBalancers, current.LoadBalancers)
+	if !changed {
+		return next, false, nil
+	}
+	if !known {
+		return next, false, client("TaskDefinition not found.")
+	}
+	for _, lb := range next.LoadBalancers {
+		if err := hasPort(definition, lb); err != nil {
+			return next, false, err
+		}
+	}
+	return next, true, s.rolesExist(r, definition, model.TaskOverrides{})
+}
+
+// setLaunch sets what a request says of capacity providers and the platform.
+func (s *Server) setLaunch(next *model.Deployment, cluster *model.Cluster, in *ecsapi.UpdateServiceInput) error {
+	if in.CapacityProviderStrategy == nil && in.PlatformVersion == nil {
+		return nil
+	}
+	if in.CapacityProviderStrategy != nil && len(in.CapacityProviderStrategy) == 0 && len(next.CapacityStrategy) > 0 {
+		return unsupported("an empty capacityProviderStrategy", "a service keeps a strategy once it has one. Use one with FARGATE alone.")
+	}
+	var launchType ecsapi.LaunchType
+	items := in.CapacityProviderStrategy
+	if len(items) == 0 {
+		launchType, items = ecsapi.LaunchType(next.LaunchType), strategyItems(next.CapacityStrategy)
+	}
+	how, err := parseLaunch(cluster, launchType, items, in.PlatformVersion)
 	if err != nil {
-		return model.Deployment{}, false, err
+		return err
 	}
-	changed = changed || !sameBalancers(balancers, current.LoadBalancers) || in.PropagateTags != "" && string(in.PropagateTags) != s.propagation(r, service)
-	if err := s.rolesExist(r, definition, model.TaskOverrides{}); err != nil {
-		return model.Deployment{}, false, err
-	}
-	return newDeployment(s.clock.Now(), definition, how, network, balancers, service.DesiredCount), changed, nil
+	next.LaunchType, next.CapacityStrategy, next.PlatformVersion = how.launchType, how.strategy, how.platform
+	return nil
 }
 
-// propagation returns how the stored service propagates tags, before the update that is under way.
-func (s *Server) propagation(r store.Reader, service *model.Service) string {
-	stored, ok := s.tables.Services.Get(r, service.Key())
-	if !ok {
-		return ""
-	}
-	return stored.PropagateTags
-}
-
-func sameStrategy(how launch, d model.Deployment) bool {
-	return how.launchType == d.LaunchType && how.platform == d.PlatformVersion && equal(how.strategy, d.CapacityStrategy)
+func sameLaunch(a, b *model.Deployment) bool {
+	return a.LaunchType == b.LaunchType && a.PlatformVersion == b.PlatformVersion && equal(a.CapacityStrategy, b.CapacityStrategy)
 }
 
 func sameNetwork(a, b model.NetworkConfiguration) bool {
 	return a.AssignPublicIP == b.AssignPublicIP && equal(a.Subnets, b.Subnets) && equal(a.SecurityGroups, b.SecurityGroups)
 }
-
-func sameBalancers(a, b []model.ServiceLoadBalancer) bool { return equal(a, b) }
 
 // equal reports whether two lists hold the same elements, in any order.
 func equal[T comparable](a, b []T) bool {

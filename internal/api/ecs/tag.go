@@ -26,29 +26,56 @@ func tagList(tags model.Tags) []ecsapi.Tag {
 
 // editMeta changes the Meta of the resource that an ARN names.
 func (s *Server) editMeta(tx *store.Txn, arn string, change func(*model.Meta)) error {
-	notFound := awsapi.NewError(ecsapi.ErrResourceNotFoundException, "The specified resource could not be found: %s", arn)
-	parsed, ok := model.ParseARN(arn)
-	if !ok || parsed.Service != "ecs" {
-		return invalid("Invalid arn syntax: %s", arn)
+	key, kind, err := s.tagged(tx, arn)
+	if err != nil {
+		return err
 	}
-	kind, rest, _ := strings.Cut(parsed.Resource, "/")
-	found := false
 	switch kind {
 	case "cluster":
-		found = s.tables.Clusters.Edit(tx, rest, func(c *model.Cluster) { change(&c.Meta) })
+		s.tables.Clusters.Edit(tx, key, func(c *model.Cluster) { change(&c.Meta) })
 	case "task-definition":
-		found = s.tables.TaskDefinitions.Edit(tx, rest, func(d *model.TaskDefinition) { change(&d.Meta) })
+		s.tables.TaskDefinitions.Edit(tx, key, func(d *model.TaskDefinition) { change(&d.Meta) })
 	case "service":
-		found = s.tables.Services.Edit(tx, rest, func(v *model.Service) { change(&v.Meta) })
+		s.tables.Services.Edit(tx, key, func(v *model.Service) { change(&v.Meta) })
 	case "task":
-		found = s.tables.Tasks.Edit(tx, model.LastSegment(rest), func(t *model.Task) { change(&t.Meta) })
-	default:
-		return invalid("Resources of the kind '%s' carry no tags here: %s", kind, arn)
-	}
-	if !found {
-		return notFound
+		s.tables.Tasks.Edit(tx, key, func(t *model.Task) { change(&t.Meta) })
 	}
 	return nil
+}
+
+// tagged returns the kind of resource that an ARN names, and its key.
+func (s *Server) tagged(r store.Reader, arn string) (key, kind string, err error) {
+	parsed, ok := model.ParseARN(arn)
+	if !ok || parsed.Service != "ecs" {
+		return "", "", invalid("Invalid arn syntax: %s", arn)
+	}
+	kind, key, _ = strings.Cut(parsed.Resource, "/")
+	found := ""
+	switch kind {
+	case "cluster":
+		if c, ok := s.tables.Clusters.Get(r, key); ok && c.Status == model.ClusterActive {
+			found = c.ARN
+		}
+	case "task-definition":
+		if d, ok := s.tables.TaskDefinitions.Get(r, key); ok {
+			found = d.ARN
+		}
+	case "service":
+		if v, ok := s.tables.Services.Get(r, key); ok {
+			found = v.ARN
+		}
+	case "task":
+		key = model.LastSegment(key)
+		if t, ok := s.tables.Tasks.Get(r, key); ok {
+			found = t.ARN
+		}
+	default:
+		return "", "", invalid("Resources of the kind '%s' carry no tags here: %s", kind, arn)
+	}
+	if found != arn {
+		return "", "", awsapi.NewError(ecsapi.ErrResourceNotFoundException, "The specified resource could not be found: %s", arn)
+	}
+	return key, kind, nil
 }
 
 // TagResource adds tags to a cluster, task definition, service or task.
@@ -94,35 +121,25 @@ func (s *Server) UntagResource(ctx context.Context, in *ecsapi.UntagResourceInpu
 
 // ListTagsForResource reads tags.
 func (s *Server) ListTagsForResource(_ context.Context, in *ecsapi.ListTagsForResourceInput) (*ecsapi.ListTagsForResourceOutput, error) {
-	arn := awsapi.Val(in.ResourceArn)
 	view := s.db.View()
-	parsed, ok := model.ParseARN(arn)
-	if !ok || parsed.Service != "ecs" {
-		return nil, invalid("Invalid arn syntax: %s", arn)
+	key, kind, err := s.tagged(view, awsapi.Val(in.ResourceArn))
+	if err != nil {
+		return nil, err
 	}
-	kind, rest, _ := strings.Cut(parsed.Resource, "/")
 	var tags model.Tags
-	found := false
 	switch kind {
 	case "cluster":
-		if c, ok := s.tables.Clusters.Get(view, rest); ok {
-			tags, found = c.Tags, true
-		}
+		c, _ := s.tables.Clusters.Get(view, key)
+		tags = c.Tags
 	case "task-definition":
-		if d, ok := s.tables.TaskDefinitions.Get(view, rest); ok {
-			tags, found = d.Tags, true
-		}
+		d, _ := s.tables.TaskDefinitions.Get(view, key)
+		tags = d.Tags
 	case "service":
-		if v, ok := s.tables.Services.Get(view, rest); ok {
-			tags, found = v.Tags, true
-		}
+		v, _ := s.tables.Services.Get(view, key)
+		tags = v.Tags
 	case "task":
-		if t, ok := s.tables.Tasks.Get(view, model.LastSegment(rest)); ok {
-			tags, found = t.Tags, true
-		}
-	}
-	if !found {
-		return nil, awsapi.NewError(ecsapi.ErrResourceNotFoundException, "The specified resource could not be found: %s", arn)
+		t, _ := s.tables.Tasks.Get(view, key)
+		tags = t.Tags
 	}
 	return &ecsapi.ListTagsForResourceOutput{Tags: tagList(tags)}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -43,6 +44,9 @@ func (s *Server) RunTask(ctx context.Context, in *ecsapi.RunTaskInput) (*ecsapi.
 	if err != nil {
 		return nil, err
 	}
+	if in.PropagateTags == ecsapi.PropagateTagsService {
+		return nil, invalid("propagateTags SERVICE is only for services. Use TASK_DEFINITION or leave it out.")
+	}
 	if in.EnableExecuteCommand != nil && *in.EnableExecuteCommand {
 		return nil, unsupported("enableExecuteCommand", "ECS Exec is not there yet; `neargate exec` runs a command in a task.")
 	}
@@ -62,7 +66,7 @@ func (s *Server) RunTask(ctx context.Context, in *ecsapi.RunTaskInput) (*ecsapi.
 		if err != nil {
 			return err
 		}
-		spec.Tags = tags
+		spec.Tags = taskTags(in, cluster, spec.Definition, tags)
 		for _, provider := range how.shares(count) {
 			spec.CapacityProvider = provider
 			task := model.NewTask(spec)
@@ -81,6 +85,20 @@ func (s *Server) RunTask(ctx context.Context, in *ecsapi.RunTaskInput) (*ecsapi.
 		out.Tasks = append(out.Tasks, s.task(view, task, true))
 	}
 	return out, nil
+}
+
+// taskTags returns the tags of a new task: the definition's if they are to be propagated, those of the request, and ECS's own.
+func taskTags(in *ecsapi.RunTaskInput, cluster *model.Cluster, d *model.TaskDefinition, asked model.Tags) model.Tags {
+	tags := model.Tags{}
+	if in.PropagateTags == ecsapi.PropagateTagsTaskDefinition {
+		maps.Copy(tags, d.Tags)
+		maps.DeleteFunc(tags, func(k, _ string) bool { return strings.HasPrefix(k, "aws:") })
+	}
+	maps.Copy(tags, asked)
+	if awsapi.Val(in.EnableECSManagedTags) {
+		tags["aws:ecs:clusterName"] = cluster.Name
+	}
+	return tags
 }
 
 // taskSpec checks a request and returns what its tasks are made of.
