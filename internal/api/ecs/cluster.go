@@ -245,7 +245,7 @@ func (s *Server) ListClusters(_ context.Context, in *ecsapi.ListClustersInput) (
 			arns = append(arns, cluster.ARN)
 		}
 	}
-	page, next, err := awsapi.Page("ecs:ListClusters", arns, identity, in.NextToken, in.MaxResults, maxPage)
+	page, next, err := pageOf("ecs:ListClusters", arns, in.NextToken, in.MaxResults, maxPage)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +255,11 @@ func (s *Server) ListClusters(_ context.Context, in *ecsapi.ListClustersInput) (
 // maxPage is the largest page of ECS's List operations.
 const maxPage = 100
 
-func identity(text string) string { return text }
+// pageOf returns a page of names. It is never nil: a list that is absent reads as null in the clients.
+func pageOf(kind string, names []string, token *string, size *int32, limit int) ([]string, *string, error) {
+	page, next, err := awsapi.Page(kind, names, func(name string) string { return name }, token, size, limit)
+	return append([]string{}, page...), next, err
+}
 
 var allClusterFields = []ecsapi.ClusterField{ecsapi.ClusterFieldTags, ecsapi.ClusterFieldSettings, ecsapi.ClusterFieldStatistics, ecsapi.ClusterFieldConfigurations}
 

@@ -269,7 +269,7 @@ func (s *Server) ListTaskDefinitionFamilies(_ context.Context, in *ecsapi.ListTa
 		}
 		families = append(families, family)
 	}
-	page, next, err := awsapi.Page("ecs:ListTaskDefinitionFamilies", families, identity, in.NextToken, in.MaxResults, maxPage)
+	page, next, err := pageOf("ecs:ListTaskDefinitionFamilies", families, in.NextToken, in.MaxResults, maxPage)
 	if err != nil {
 		return nil, err
 	}

@@ -370,7 +370,7 @@ func (s *Server) ListServices(_ context.Context, in *ecsapi.ListServicesInput) (
 	if size == nil {
 		size = awsapi.Ptr(int32(defaultServicePage))
 	}
-	page, next, err := awsapi.Page("ecs:ListServices:"+cluster.Name, arns, identity, in.NextToken, size, maxPage)
+	page, next, err := pageOf("ecs:ListServices:"+cluster.Name, arns, in.NextToken, size, maxPage)
 	if err != nil {
 		return nil, err
 	}

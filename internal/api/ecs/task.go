@@ -316,7 +316,7 @@ func (s *Server) ListTasks(_ context.Context, in *ecsapi.ListTasksInput) (*ecsap
 		arns = append(arns, t.ARN)
 	}
 	kind := fmt.Sprintf("ecs:ListTasks:%s:%s:%s", cluster.Name, desired, awsapi.Val(in.ServiceName))
-	page, next, err := awsapi.Page(kind, arns, identity, in.NextToken, in.MaxResults, maxPage)
+	page, next, err := pageOf(kind, arns, in.NextToken, in.MaxResults, maxPage)
 	if err != nil {
 		return nil, err
 	}
