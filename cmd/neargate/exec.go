@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -54,7 +55,19 @@ func runExec(ctx context.Context, exec *cli.Exec, interactive bool) (int, error)
 		exec.Streams.Stdin = os.Stdin
 	}
 	in := int(os.Stdin.Fd())
-	if !exec.TTY || !term.IsTerminal(in) {
+	if !exec.TTY {
+		return exec.Run(ctx)
+	}
+	if !interactive {
+		// The end of the input would hang the terminal up: nothing is typed, but it does not end.
+		typed, end := io.Pipe()
+		defer end.Close()
+		exec.Streams.Stdin = typed
+	}
+	if !term.IsTerminal(in) {
+		if interactive {
+			return 0, &cli.Problem{Text: "the standard input is not a terminal: leave -t out", Code: cli.ExitExec}
+		}
 		return exec.Run(ctx)
 	}
 	if cols, rows, err := term.GetSize(in); err == nil {

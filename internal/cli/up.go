@@ -72,7 +72,6 @@ func (d *deployment) run(ctx context.Context) error {
 	}
 	watch := &stackWatch{api: c.CloudFormation, view: newProgress(screen, time.Now), every: d.up.Every}
 	if existing == nil {
-		screen.Printf("Creating stack %s\n", screen.Paint(Strong, d.name))
 		out, err := c.CloudFormation.CreateStack(ctx, &cloudformation.CreateStackInput{
 			StackName: &d.name, TemplateBody: &d.body, Parameters: parameters, Tags: stackTags(d.tags),
 			Capabilities: capabilities(d.up.Capabilities), ClientRequestToken: aws.String(uuid.NewString()),
@@ -80,6 +79,7 @@ func (d *deployment) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		screen.Printf("Creating stack %s\n", screen.Paint(Strong, d.name))
 		watch.stack = aws.ToString(out.StackId)
 	} else {
 		watch.stack = aws.ToString(existing.StackId)
