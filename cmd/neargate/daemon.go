@@ -165,7 +165,7 @@ func (d *daemon) keeperOptions() (keeper.EnsureOptions, error) {
 	}
 	return keeper.EnsureOptions{
 		Socket: keeperSocket(d.data), Version: version(), Speed: d.speed, LogFile: d.path("keeper", "keeper.log"), Logger: d.log,
-		Command: []string{own, "keeper", "--data", d.data, "--speed", fmt.Sprint(d.speed)},
+		Command: []string{own, "keeper", "--data", d.data, "--speed", fmt.Sprint(d.speed), "--build", version()},
 	}, nil
 }
 
