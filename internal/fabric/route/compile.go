@@ -21,6 +21,8 @@ const (
 	inwardPriority  = 100
 	mainPriority    = 1000
 	outwardPriority = 2000
+	nowherePriority = 3000
+	nowhereTable    = 1 << 13 // for what no route table knows a way for
 	tableBase       = 1 << 14 // outward tables; number added
 	inwardTableBase = 1 << 15 // tables of routes that go before the main one
 )
@@ -59,7 +61,11 @@ func Compile(in Input) Output {
 	for _, p := range never {
 		out.Routes = append(out.Routes, ruleset.Route{Table: ruleset.MainTable, Dst: p, Blackhole: true})
 	}
-	out.Policy = append(out.Policy, ruleset.PolicyRule{Priority: mainPriority, Table: ruleset.MainTable})
+	// Without this the kernel would tell the sender at once that there is no route. On AWS nobody tells it anything: what
+	// waits in a subnet without a way out ends with a timeout.
+	out.Routes = append(out.Routes, ruleset.Route{Table: nowhereTable, Dst: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Blackhole: true})
+	out.Policy = append(out.Policy,
+		ruleset.PolicyRule{Priority: mainPriority, Table: ruleset.MainTable}, ruleset.PolicyRule{Priority: nowherePriority, Table: nowhereTable})
 
 	tables := slices.Clone(in.RouteTables)
 	slices.SortFunc(tables, func(a, b *model.RouteTable) int {
