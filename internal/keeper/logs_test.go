@@ -146,7 +146,7 @@ func TestKilledKeeperLosesNoLogLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		waitGone(t, info.PID)
-		c, info = h.ensure("v1")
+		_, info = h.ensure("v1")
 		progress()
 	}
 	c, _ = h.ensure("v2") // replaced, too

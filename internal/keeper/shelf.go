@@ -267,7 +267,7 @@ func (s *shelf[S]) freeze() {
 	s.mu.Unlock()
 	for _, it := range items {
 		it.mu.Lock()
-		it.mu.Unlock() //nolint:staticcheck // whoever had the lock has now finished
+		it.mu.Unlock() //lint:ignore SA2001 whoever had the lock has now finished
 	}
 }
 

@@ -23,7 +23,6 @@ type asked struct {
 	body, url        *string
 	previousTemplate bool
 	parameters       []cfnapi.Parameter
-	capabilities     []cfnapi.Capability
 	tags             []cfnapi.Tag
 	resourceTypes    []string
 	notifications    []string

@@ -24,7 +24,6 @@ type world struct {
 	chaos   bool // tasks fail
 	mortal  bool // what is sick stays so
 	made    int
-	writes  int
 	log     []string
 }
 

@@ -53,10 +53,9 @@ func (f *fakeNet) dial(_ context.Context, _ netip.Addr, _, address string) (net.
 	return a, nil
 }
 
-// journal writes down what is reported, with the seconds since the start.
+// journal writes down what is reported.
 type journal struct {
 	mu    sync.Mutex
-	start time.Time
 	lines []string
 }
 

@@ -60,7 +60,6 @@ type world struct {
 	puts     int
 	drained  []string
 	noRole   bool
-	stop     func()
 }
 
 // runProbe is the program of fake containers.

@@ -312,7 +312,7 @@ type slow struct {
 
 func (s *slow) Watch(ctx context.Context, after int64, deliver func([]store.Event)) error {
 	s.gate.Lock()
-	s.gate.Unlock() //nolint:staticcheck // waiting is all that is wanted
+	s.gate.Unlock() //lint:ignore SA2001 waiting is all that is wanted
 	return s.Backend.Watch(ctx, after, deliver)
 }
 
