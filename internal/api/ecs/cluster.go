@@ -314,23 +314,38 @@ func strategyItems(strategy []model.CapacityProviderStrategy) []ecsapi.CapacityP
 	return items
 }
 
-// DescribeCapacityProviders reads Fargate's two capacity providers.
+// DescribeCapacityProviders reads Fargate's two capacity providers, or of them those that a cluster is associated with.
 func (s *Server) DescribeCapacityProviders(_ context.Context, in *ecsapi.DescribeCapacityProvidersInput) (*ecsapi.DescribeCapacityProvidersOutput, error) {
 	out := &ecsapi.DescribeCapacityProvidersOutput{CapacityProviders: []ecsapi.CapacityProvider{}, Failures: []ecsapi.Failure{}}
+	there := []string{providerFargate, providerFargateSpot}
+	if in.Cluster != nil {
+		cluster, err := s.activeCluster(s.db.View(), in.Cluster)
+		if err != nil {
+			return nil, err
+		}
+		there = cluster.CapacityProviders
+	}
 	names := in.CapacityProviders
 	if len(names) == 0 {
-		names = []string{providerFargate, providerFargateSpot}
+		names = there
 	}
-	for _, ref := range names {
+	page, next, err := pageOf("ecs:DescribeCapacityProviders:"+awsapi.Val(in.Cluster), names, in.NextToken, in.MaxResults, maxPage)
+	if err != nil {
+		return nil, err
+	}
+	out.NextToken = next
+	for _, ref := range page {
 		name := model.LastSegment(ref)
 		arn := s.scope.ARN("ecs", "capacity-provider/%s", name)
-		if name != providerFargate && name != providerFargateSpot {
+		if !slices.Contains(there, name) {
 			out.Failures = append(out.Failures, missing(arn))
 			continue
 		}
-		out.CapacityProviders = append(out.CapacityProviders, ecsapi.CapacityProvider{
-			CapacityProviderArn: &arn, Name: &name, Status: ecsapi.CapacityProviderStatusActive, Tags: []ecsapi.Tag{},
-		})
+		one := ecsapi.CapacityProvider{CapacityProviderArn: &arn, Name: &name, Status: ecsapi.CapacityProviderStatusActive}
+		if slices.Contains(in.Include, ecsapi.CapacityProviderFieldTags) {
+			one.Tags = []ecsapi.Tag{} // AWS's own capacity providers carry none
+		}
+		out.CapacityProviders = append(out.CapacityProviders, one)
 	}
 	return out, nil
 }

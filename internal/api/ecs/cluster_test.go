@@ -118,17 +118,22 @@ func TestTags(t *testing.T) {
 
 func TestAccountSettings(t *testing.T) {
 	a := newAccount(t)
-	all := must(a.ListAccountSettings(a.ctx, &ecsapi.ListAccountSettingsInput{}))(t)
+	all := must(a.ListAccountSettings(a.ctx, &ecsapi.ListAccountSettingsInput{EffectiveSettings: p(true)}))(t)
 	if len(all.Settings) != len(settings) {
 		t.Errorf("%d settings", len(all.Settings))
 	}
 	must(a.PutAccountSetting(a.ctx, &ecsapi.PutAccountSettingInput{Name: "taskLongArnFormat", Value: p("enabled")}))(t)
 	must(a.PutAccountSettingDefault(a.ctx, &ecsapi.PutAccountSettingDefaultInput{Name: "defaultLogDriverMode", Value: p("blocking")}))(t)
+	if put := must(a.ListAccountSettings(a.ctx, &ecsapi.ListAccountSettingsInput{}))(t); len(put.Settings) != 1 {
+		t.Errorf("put settings %+v", put.Settings)
+	}
+	_, err := a.ListAccountSettings(a.ctx, &ecsapi.ListAccountSettingsInput{PrincipalArn: p("somebody")})
+	wantError(t, err, "UnsupportedFeatureException", "somebody")
 	got := must(a.ListAccountSettings(a.ctx, &ecsapi.ListAccountSettingsInput{Name: "defaultLogDriverMode"}))(t)
 	if len(got.Settings) != 1 || *got.Settings[0].Value != "blocking" {
 		t.Errorf("settings %+v", got.Settings)
 	}
-	_, err := a.PutAccountSetting(a.ctx, &ecsapi.PutAccountSettingInput{Name: "containerInsights", Value: p("enabled")})
+	_, err = a.PutAccountSetting(a.ctx, &ecsapi.PutAccountSettingInput{Name: "containerInsights", Value: p("enabled")})
 	wantError(t, err, "UnsupportedFeatureException", "containerInsights")
 	_, err = a.PutAccountSetting(a.ctx, &ecsapi.PutAccountSettingInput{Name: "defaultLogDriverMode", Value: p("fast")})
 	wantError(t, err, "InvalidParameterException", "fast")

@@ -358,6 +358,9 @@ func (s *Server) ListServices(_ context.Context, in *ecsapi.ListServicesInput) (
 	if err != nil {
 		return nil, err
 	}
+	if in.ResourceManagementType != "" && in.ResourceManagementType != ecsapi.ResourceManagementTypeCustomer {
+		return &ecsapi.ListServicesOutput{ServiceArns: []string{}}, nil // ECS manages none by itself
+	}
 	arns := []string{}
 	for service := range s.tables.Services.By(view, "cluster", cluster.Name) {
 		if service.Status == model.ServiceInactive || (in.LaunchType != "" && string(in.LaunchType) != service.LaunchType) ||

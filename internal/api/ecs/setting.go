@@ -25,26 +25,51 @@ var settings = []struct{ name, value string }{
 // logDriverMode is the one setting that can be changed: node hands it to the log shipper (aws-facts 1.13).
 const logDriverMode = "defaultLogDriverMode"
 
-// ListAccountSettings lists the account's settings; all of them are effective for every principal.
+// ListAccountSettings lists the account's settings: those that were put, or all that are effective.
 func (s *Server) ListAccountSettings(_ context.Context, in *ecsapi.ListAccountSettingsInput) (*ecsapi.ListAccountSettingsOutput, error) {
 	view := s.db.View()
-	root := model.ARN{Service: "iam", Account: s.scope.Account, Resource: "root"}.String()
-	out := &ecsapi.ListAccountSettingsOutput{Settings: []ecsapi.Setting{}}
+	root := s.root()
+	if err := s.onlyRoot(in.PrincipalArn); err != nil {
+		return nil, err
+	}
+	var found []ecsapi.Setting
 	for _, setting := range settings {
 		value := setting.value
-		if rec, ok := s.tables.AccountSettings.Get(view, setting.name); ok {
+		rec, isSet := s.tables.AccountSettings.Get(view, setting.name)
+		if isSet {
 			value = rec.Value
+		} else if !awsapi.Val(in.EffectiveSettings) {
+			continue
 		}
 		if in.Name != "" && string(in.Name) != setting.name || in.Value != nil && *in.Value != value {
 			continue
 		}
-		out.Settings = append(out.Settings, ecsapi.Setting{Name: ecsapi.SettingName(setting.name), PrincipalArn: &root, Value: &value, Type: ecsapi.SettingTypeUser})
+		found = append(found, ecsapi.Setting{Name: ecsapi.SettingName(setting.name), PrincipalArn: &root, Value: &value, Type: ecsapi.SettingTypeUser})
 	}
-	return out, nil
+	page, next, err := awsapi.Page("ecs:ListAccountSettings", found, func(v ecsapi.Setting) string { return string(v.Name) }, in.NextToken, in.MaxResults, maxPage)
+	if err != nil {
+		return nil, err
+	}
+	return &ecsapi.ListAccountSettingsOutput{Settings: append([]ecsapi.Setting{}, page...), NextToken: next}, nil
+}
+
+// root returns the principal whose settings these are: there is one set for the whole account.
+func (s *Server) root() string {
+	return model.ARN{Service: "iam", Account: s.scope.Account, Resource: "root"}.String()
+}
+
+func (s *Server) onlyRoot(principal *string) error {
+	if v := awsapi.Val(principal); v != "" && v != s.root() {
+		return unsupported("principalArn "+v, "settings are the same for all principals. Use "+s.root()+" or leave it out.")
+	}
+	return nil
 }
 
 // PutAccountSetting changes the default log driver mode; any other setting keeps its only value.
 func (s *Server) PutAccountSetting(ctx context.Context, in *ecsapi.PutAccountSettingInput) (*ecsapi.PutAccountSettingOutput, error) {
+	if err := s.onlyRoot(in.PrincipalArn); err != nil {
+		return nil, err
+	}
 	setting, err := s.putSetting(ctx, string(in.Name), awsapi.Val(in.Value))
 	if err != nil {
 		return nil, err
@@ -62,7 +87,7 @@ func (s *Server) PutAccountSettingDefault(ctx context.Context, in *ecsapi.PutAcc
 }
 
 func (s *Server) putSetting(ctx context.Context, name, value string) (*ecsapi.Setting, error) {
-	root := model.ARN{Service: "iam", Account: s.scope.Account, Resource: "root"}.String()
+	root := s.root()
 	answer := &ecsapi.Setting{Name: ecsapi.SettingName(name), PrincipalArn: &root, Value: &value, Type: ecsapi.SettingTypeUser}
 	for _, setting := range settings {
 		if setting.name != name {
