@@ -40,7 +40,22 @@ type stage struct {
 	probe  time.Duration
 	delay  time.Duration // deregistration
 	seen   func(r store.Reader)
+	mu     sync.Mutex // of what a story changes while everybody works
 	wg     sync.WaitGroup
+}
+
+// set changes how the actors behave.
+func (s *stage) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
+func (s *stage) look() {
+	s.mu.Lock()
+	seen := s.seen
+	s.mu.Unlock()
+	seen(s.db.View())
 }
 
 func newStage(t testing.TB, db *store.DB, tables *store.Tables) *stage {
@@ -93,8 +108,8 @@ func (s *stage) run() (end func()) {
 	}
 	s.actor(ctx, s.tables.Tasks.Changes(ctx), s.host)
 	s.actor(ctx, s.tables.Targets.Changes(ctx), s.balancer)
-	s.actor(ctx, s.tables.Tasks.Changes(ctx), func(context.Context, string) { s.seen(s.db.View()) })
-	s.actor(ctx, s.tables.Targets.Changes(ctx), func(context.Context, string) { s.seen(s.db.View()) })
+	s.actor(ctx, s.tables.Tasks.Changes(ctx), func(context.Context, string) { s.look() })
+	s.actor(ctx, s.tables.Targets.Changes(ctx), func(context.Context, string) { s.look() })
 	return func() {
 		cancel()
 		s.wg.Wait()
@@ -139,7 +154,9 @@ func (s *stage) host(ctx context.Context, id string) {
 	case t.State < model.TaskRunning:
 		s.edit(id, func(t *model.Task) { t.State = model.TaskPending })
 		s.sleep(ctx, s.starts)
+		s.mu.Lock()
 		why := s.broken(t)
+		s.mu.Unlock()
 		s.edit(id, func(t *model.Task) {
 			switch {
 			case t.Desired == model.DesiredStopped:
@@ -150,6 +167,12 @@ func (s *stage) host(ctx context.Context, id string) {
 			}
 		})
 	}
+}
+
+func (s *stage) probeTime() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.probe
 }
 
 // balancer plays the load balancer: it probes a target, and forgets it when it has drained.
@@ -164,11 +187,13 @@ func (s *stage) balancer(ctx context.Context, key string) {
 			s.tables.TargetHealth.Delete(tx, key)
 		})
 	default:
-		s.sleep(ctx, s.probe)
+		s.sleep(ctx, s.probeTime())
 		state := model.TargetHealthy
+		s.mu.Lock()
 		if t, ok := s.tables.Tasks.Get(s.db.View(), target.TaskID); ok && s.sick(t) {
 			state = model.TargetUnhealthy
 		}
+		s.mu.Unlock()
 		s.update(func(tx *store.Txn) {
 			s.tables.TargetHealth.Put(tx, &model.TargetHealth{TargetGroupARN: group, IP: target.IP, Port: target.Port, State: state, ChangedAt: time.Now()})
 		})
@@ -281,16 +306,18 @@ func TestRollingUpdateServesAllTheTime(t *testing.T) {
 	play(t, func(s *stage) {
 		s.create(4)
 		s.awaitSteady(4, 1, time.Minute)
-		s.seen = func(r store.Reader) {
-			if n := s.serving(r); n < 4 {
-				s.t.Errorf("only %d targets serve", n)
-			}
-			for task := range s.tables.Tasks.List(r) {
-				if task.IsStopped() && s.tables.Targets.LenBy(r, "task", task.ID) > 0 {
-					s.t.Errorf("task %s stopped before its target had drained", task.ID)
+		s.set(func() {
+			s.seen = func(r store.Reader) {
+				if n := s.serving(r); n < 4 {
+					s.t.Errorf("only %d targets serve", n)
+				}
+				for task := range s.tables.Tasks.List(r) {
+					if task.IsStopped() && s.tables.Targets.LenBy(r, "task", task.ID) > 0 {
+						s.t.Errorf("task %s stopped before its target had drained", task.ID)
+					}
 				}
 			}
-		}
+		})
 		s.deploy(2)
 		time.Sleep(3 * time.Second)
 		s.deploy(3) // two in a row
@@ -350,17 +377,21 @@ func TestBreakerRollsBack(t *testing.T) {
 	play(t, func(s *stage) {
 		s.create(2)
 		s.awaitSteady(2, 1, time.Minute)
-		s.broken = func(t *model.Task) string {
-			if t.DefinitionKey == "app:2" {
-				return "CannotPullContainerError: not found"
+		s.set(func() {
+			s.broken = func(t *model.Task) string {
+				if t.DefinitionKey == "app:2" {
+					return "CannotPullContainerError: not found"
+				}
+				return ""
 			}
-			return ""
-		}
-		s.seen = func(r store.Reader) {
-			if n := s.serving(r); n < 2 {
-				s.t.Errorf("only %d targets serve", n)
+		})
+		s.set(func() {
+			s.seen = func(r store.Reader) {
+				if n := s.serving(r); n < 2 {
+					s.t.Errorf("only %d targets serve", n)
+				}
 			}
-		}
+		})
 		s.deploy(2)
 		time.Sleep(time.Minute)
 		s.awaitSteady(2, 1, time.Minute)
@@ -381,7 +412,7 @@ func TestBreakerRollsBack(t *testing.T) {
 
 func TestTasksThatNeverStartAreThrottled(t *testing.T) {
 	play(t, func(s *stage) {
-		s.broken = func(*model.Task) string { return "Task failed to start" }
+		s.set(func() { s.broken = func(*model.Task) string { return "Task failed to start" } })
 		s.create(2)
 		s.change(func(v *model.Service) { v.CircuitBreaker = nil })
 		time.Sleep(time.Hour)
@@ -392,7 +423,7 @@ func TestTasksThatNeverStartAreThrottled(t *testing.T) {
 		if !strings.Contains(s.history(), "is unable to consistently start tasks successfully.") {
 			s.t.Errorf("history:\n%s", s.history())
 		}
-		s.broken = func(*model.Task) string { return "" }
+		s.set(func() { s.broken = func(*model.Task) string { return "" } })
 		s.awaitSteady(2, 1, 16*time.Minute)
 	})
 }
@@ -439,7 +470,7 @@ func TestRestIsSilent(t *testing.T) {
 // TestOldHealthIsNotBelieved gives a new task the address of a former one that was healthy.
 func TestOldHealthIsNotBelieved(t *testing.T) {
 	play(t, func(s *stage) {
-		s.probe = time.Hour
+		s.set(func() { s.probe = time.Hour })
 		for _, ip := range []string{"10.0.0.0", "10.0.1.0"} { // whichever address the tasks get
 			addr := netip.MustParseAddr(ip)
 			s.update(func(tx *store.Txn) {
@@ -473,7 +504,7 @@ func TestOldHealthIsNotBelieved(t *testing.T) {
 func TestGroupThatNobodyUses(t *testing.T) {
 	play(t, func(s *stage) {
 		s.update(func(tx *store.Txn) { s.tables.Listeners.Delete(tx, "listener") })
-		s.probe = 100 * time.Hour
+		s.set(func() { s.probe = 100 * time.Hour })
 		s.create(1)
 		time.Sleep(30 * time.Second)
 		if !s.service().SteadyAt.IsZero() {
@@ -488,7 +519,7 @@ func TestGroupThatNobodyUses(t *testing.T) {
 
 func TestGracePeriod(t *testing.T) {
 	play(t, func(s *stage) {
-		s.sick = func(t *model.Task) bool { return true }
+		s.set(func() { s.sick = func(t *model.Task) bool { return true } })
 		s.create(1)
 		s.change(func(v *model.Service) { v.GracePeriod = ptr(120); v.CircuitBreaker = nil })
 		time.Sleep(100 * time.Second)
