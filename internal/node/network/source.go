@@ -84,59 +84,35 @@ func (r *Records) SetNatInstalled(ctx context.Context, natID string, installed b
 // Sources returns what a Loop has to look at: the VPC of every record that changes.
 func (r *Records) Sources(ctx context.Context) []reconcile.Source[string] {
 	t := r.tables
-	one := func(id string) []string {
-		if id == "" {
-			return nil
-		}
-		return []string{id}
-	}
 	return []reconcile.Source[string]{
 		t.VPCs.Changes(ctx),
 		t.Subnets.ChangesByIndex(ctx, "vpc"),
 		t.RouteTables.ChangesByIndex(ctx, "vpc"),
-		t.InternetGateways.ChangesBy(ctx, func(g *model.InternetGateway) []string { return one(g.VPCID) }),
+		t.InternetGateways.ChangesBy(ctx, func(g *model.InternetGateway) []string { return unlessEmpty(g.VPCID) }),
 		t.NatGateways.ChangesByIndex(ctx, "vpc"),
 		t.NetworkInterfaces.ChangesByIndex(ctx, "vpc"),
-		&mapped{from: t.SecurityGroupRules.ChangesByIndex(ctx, "group"), to: r.vpcOfGroup},
-		&mapped{from: t.Addresses.ChangesByIndex(ctx, "eni"), to: r.vpcOfInterface},
+		reconcile.Map(t.SecurityGroupRules.ChangesByIndex(ctx, "group"), r.vpcOfGroup),
+		reconcile.Map(t.Addresses.ChangesByIndex(ctx, "eni"), r.vpcOfInterface),
 	}
 }
 
-func (r *Records) vpcOfGroup(id string) string {
+func (r *Records) vpcOfGroup(id string) []string {
 	if g, ok := r.tables.SecurityGroups.Get(r.db.View(), id); ok {
-		return g.VPCID
+		return unlessEmpty(g.VPCID)
 	}
-	return "" // a group goes only when no ENI has it, and then its rules do nothing
+	return nil // a group goes only when no ENI has it, and then its rules do nothing
 }
 
-func (r *Records) vpcOfInterface(id string) string {
+func (r *Records) vpcOfInterface(id string) []string {
 	if e, ok := r.tables.NetworkInterfaces.Get(r.db.View(), id); ok {
-		return e.VPCID
+		return unlessEmpty(e.VPCID)
 	}
-	return "" // the ENI's own change brings its VPC
+	return nil // the ENI's own change brings its VPC
 }
 
-// mapped is a source whose keys are turned into VPCs when they are fetched.
-type mapped struct {
-	from reconcile.Source[string]
-	to   func(string) string
-}
-
-// Next waits for keys.
-func (m *mapped) Next(ctx context.Context) ([]string, bool, error) {
-	for {
-		keys, full, err := m.from.Next(ctx)
-		if err != nil {
-			return nil, false, err
-		}
-		var out []string
-		for _, k := range keys {
-			if id := m.to(k); id != "" && !slices.Contains(out, id) {
-				out = append(out, id)
-			}
-		}
-		if full || len(out) > 0 {
-			return out, full, nil
-		}
+func unlessEmpty(id string) []string {
+	if id == "" {
+		return nil
 	}
+	return []string{id}
 }
