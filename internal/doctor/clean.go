@@ -63,6 +63,7 @@ func (h *Host) Clean(ctx context.Context, o CleanOptions) error {
 			}
 		}
 	}
+	try(h.removeShimSockets())
 	inv, err := h.Look()
 	if err != nil {
 		return errors.Join(append(errs, err)...)
@@ -100,6 +101,32 @@ func (h *Host) Clean(ctx context.Context, o CleanOptions) error {
 		}
 	}
 	return nil
+}
+
+// shimSockets is where containerd's shims have their sockets, whatever instance they belong to.
+const shimSockets = "/run/containerd/s/"
+
+// removeShimSockets removes the sockets of shims that were killed. Which are ours, their folders say.
+func (h *Host) removeShimSockets() error {
+	files, err := filepath.Glob(filepath.Join(h.Data, "containerd/state/io.containerd.runtime.v2.task/*/*/address"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		socket := filepath.Clean(strings.TrimPrefix(strings.TrimSpace(string(text)), "unix://"))
+		if !strings.HasPrefix(socket, shimSockets) {
+			continue
+		}
+		if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove a shim's socket: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // removeFiles removes the data directory, or only what belonged to processes that are gone.
