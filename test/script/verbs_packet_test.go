@@ -1,0 +1,152 @@
+package script
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/neargate/neargate/test/harness"
+)
+
+const packetTimeout = 5 * time.Second
+
+// httpGet asks for a URL: http [-from host|edge|task:ID] [-status 200] [-within 20s] [-timeout 5s] URL, where @FILE is the
+// URL in a file. It prints the body; with -within it asks again until the status is right.
+func httpGet(ts *testscript.TestScript, neg bool, args []string) {
+	from, status, within, timeout := harness.FromHost, 200, time.Duration(0), packetTimeout
+	for len(args) > 1 {
+		switch args[0] {
+		case "-from":
+			from = harness.From(args[1])
+		case "-status":
+			status = parseInt(ts, args[1])
+		case "-within":
+			within = parseDuration(ts, args[1])
+		case "-timeout":
+			timeout = parseDuration(ts, args[1])
+		default:
+			ts.Fatalf("http: unknown %s", args[0])
+		}
+		args = args[2:]
+	}
+	url := args[0]
+	if name, ok := strings.CutPrefix(url, "@"); ok {
+		url = strings.TrimSpace(ts.ReadFile(name))
+	}
+	for began := time.Now(); ; time.Sleep(pollEvery) {
+		got, body, err := harness.Get(context.Background(), from, url, timeout)
+		if err == nil && got != status {
+			err = fmt.Errorf("status %d, want %d: %s", got, status, body)
+		}
+		if (err == nil) != neg || time.Since(began) > within {
+			if err == nil {
+				fmt.Fprint(ts.Stdout(), body)
+			} else {
+				fmt.Fprintln(ts.Stderr(), err)
+			}
+			verdict(ts, neg, err)
+			return
+		}
+	}
+}
+
+// tcp connects and hangs up: tcp FROM HOST:PORT [TIMEOUT].
+func tcp(ts *testscript.TestScript, neg bool, args []string) {
+	timeout := 2 * time.Second
+	if len(args) > 2 {
+		timeout = parseDuration(ts, args[2])
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	conn, err := harness.Dial(ctx, harness.From(args[0]), args[1])
+	if err == nil {
+		_ = conn.Close()
+	} else {
+		fmt.Fprintln(ts.Stderr(), err)
+	}
+	verdict(ts, neg, err)
+}
+
+// load sends requests at a rate: load start NAME RATE FROM URL, then load stop NAME, which prints what came of it.
+func load(ts *testscript.TestScript, neg bool, args []string) {
+	loads := ts.Value(loadsKey{}).(map[string]*harness.Load)
+	switch {
+	case len(args) == 5 && args[0] == "start":
+		l := &harness.Load{Rate: parseInt(ts, args[2]), From: harness.From(args[3]), URL: args[4], Timeout: 10 * time.Second}
+		l.Start()
+		loads[args[1]] = l
+	case len(args) == 2 && args[0] == "stop" && loads[args[1]] != nil:
+		result := loads[args[1]].Stop()
+		delete(loads, args[1])
+		ts.Logf("%s: %s", args[1], result)
+		fmt.Fprint(ts.Stdout(), result)
+	default:
+		ts.Fatalf("usage: load start NAME RATE FROM URL | load stop NAME")
+	}
+}
+
+// daemonVerb does things to the daemon: daemon kill, daemon start.
+func daemonVerb(ts *testscript.TestScript, neg bool, args []string) {
+	switch strings.Join(args, " ") {
+	case "kill":
+		ts.Check(daemon.Kill())
+	case "terminate":
+		ts.Check(daemon.Terminate())
+	case "start":
+		ts.Check(daemon.Launch(context.Background()))
+	default:
+		ts.Fatalf("usage: daemon kill|terminate|start")
+	}
+}
+
+// namespaces checks what network namespaces there are: namespaces REGEXP fails unless one matches.
+func namespaces(ts *testscript.TestScript, neg bool, args []string) {
+	re := regexp.MustCompile(args[0])
+	found := slices.DeleteFunc(harness.Namespaces(), func(n string) bool { return !re.MatchString(n) })
+	if (len(found) > 0) == neg {
+		ts.Fatalf("namespaces like %s: %v", args[0], found)
+	}
+}
+
+var numbered = regexp.MustCompile(`^line (\d+)$`)
+
+// lines reads a log stream and checks that its numbered lines are all there, once and in order: lines GROUP STREAM.
+// It prints how many there are.
+func lines(ts *testscript.TestScript, neg bool, args []string) {
+	next, token := 0, ""
+	for {
+		input := fmt.Sprintf(`{"logGroupName":%q,"logStreamName":%q,"startFromHead":true`, args[0], args[1])
+		if token != "" {
+			input += fmt.Sprintf(`,"nextToken":%q`, token)
+		}
+		out, err := invoke([]string{"logs", "GetLogEvents", input + "}"})
+		ts.Check(err)
+		count, err := harness.Find(out, "Events.length")
+		ts.Check(err)
+		for i := range parseInt(ts, count) {
+			message, err := harness.Find(out, fmt.Sprintf("Events[%d].Message", i))
+			ts.Check(err)
+			m := numbered.FindStringSubmatch(message)
+			if m == nil {
+				continue
+			}
+			if n := parseInt(ts, m[1]); n != next {
+				ts.Fatalf("line %d follows line %d", n, next-1)
+			}
+			next++
+		}
+		forward, err := harness.Find(out, "NextForwardToken")
+		ts.Check(err)
+		if forward == token {
+			break
+		}
+		token = forward
+	}
+	ts.Logf("%d lines", next)
+	fmt.Fprintf(ts.Stdout(), "lines %d\n", next)
+}

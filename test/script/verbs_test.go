@@ -1,0 +1,232 @@
+package script
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/smithy-go"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/neargate/neargate/test/harness"
+)
+
+const (
+	commandTimeout = 3 * time.Minute
+	awaitTimeout   = 60 * time.Second
+	pollEvery      = 100 * time.Millisecond
+)
+
+// tell runs scripts with our verbs.
+func tell(t *testing.T, files ...string) {
+	testscript.Run(t, testscript.Params{
+		Files: files,
+		Setup: func(e *testscript.Env) error {
+			for _, kv := range daemon.Environment() {
+				name, value, _ := strings.Cut(kv, "=")
+				if name != "HOME" && name != "TMPDIR" {
+					e.Setenv(name, value)
+				}
+			}
+			root, err := harness.Root()
+			if err != nil {
+				return err
+			}
+			id := make([]byte, 3)
+			_, _ = rand.Read(id)
+			for name, value := range map[string]string{
+				"ID": "s" + hex.EncodeToString(id), "APP": images.app, "APP_LAYOUT": images.layout, "ROOT": root, "ACCOUNT": harness.Account,
+				"T": filepath.Join(root, "test/script/testdata/templates"),
+			} {
+				if value != "" {
+					e.Setenv(name, value)
+				}
+			}
+			loads := map[string]*harness.Load{}
+			e.Values[loadsKey{}] = loads
+			e.Defer(func() {
+				for _, l := range loads {
+					l.Stop()
+				}
+			})
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"neargate": command(daemon.Binary), "aws": command("aws"),
+			"call": call, "await": await, "http": httpGet, "tcp": tcp, "load": load,
+			"daemon": daemonVerb, "match": match, "outputs": outputs, "namespaces": namespaces, "wait": wait, "lines": lines,
+		},
+	})
+}
+
+type loadsKey struct{}
+
+// command runs a program as a user would, in the script's folder and environment.
+func command(program string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, program, args...)
+		cmd.Dir, cmd.Env = ts.Getenv("WORK"), environ(ts)
+		cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+		verdict(ts, neg, cmd.Run())
+	}
+}
+
+// environ is what programs get: the variables that matter to them.
+func environ(ts *testscript.TestScript) []string {
+	env := daemon.Environment()
+	return append(env, "HOME="+ts.Getenv("WORK"))
+}
+
+// verdict ends the script when an error was or was not wanted.
+func verdict(ts *testscript.TestScript, neg bool, err error) {
+	switch {
+	case err != nil && !neg:
+		ts.Fatalf("%v", err)
+	case err == nil && neg:
+		ts.Fatalf("it succeeded, and should have failed")
+	}
+}
+
+// call calls an operation with the SDK: call [-set NAME=path]... SERVICE OPERATION [JSON]. What it returns goes to
+// stdout as JSON, an error to stderr as "Code: message".
+func call(ts *testscript.TestScript, neg bool, args []string) {
+	var sets []string
+	for len(args) > 1 && args[0] == "-set" {
+		sets, args = append(sets, args[1]), args[2:]
+	}
+	out, err := invoke(args)
+	if err != nil {
+		fmt.Fprintln(ts.Stderr(), explain(err))
+	} else {
+		fmt.Fprintln(ts.Stdout(), string(out))
+	}
+	verdict(ts, neg, err)
+	setAll(ts, sets, out)
+}
+
+func setAll(ts *testscript.TestScript, sets []string, document []byte) {
+	for _, set := range sets {
+		name, path, _ := strings.Cut(set, "=")
+		value, err := harness.Find(document, path)
+		ts.Check(err)
+		if value == "" {
+			ts.Fatalf("nothing at %s in %s", path, document)
+		}
+		ts.Logf("%s=%s", name, value)
+		ts.Setenv(name, value)
+	}
+}
+
+func invoke(args []string) ([]byte, error) {
+	if len(args) < 2 {
+		return nil, errors.New("usage: SERVICE OPERATION [JSON]")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	return daemon.Clients().Call(ctx, args[0], args[1], []byte(strings.Join(args[2:], " ")))
+}
+
+// explain writes an API error as "Code: message".
+func explain(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode() + ": " + api.ErrorMessage()
+	}
+	return err.Error()
+}
+
+// await calls an operation until what is at a path matches: await [-t 30s] [-set NAME=path]... PATH REGEXP SERVICE
+// OPERATION [JSON]. The whole of it has to match. An error of the API counts as "Code: message" at any path.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	timeout, sets := awaitTimeout, []string{}
+	for len(args) > 1 && (args[0] == "-t" || args[0] == "-set") {
+		if args[0] == "-t" {
+			timeout = parseDuration(ts, args[1])
+		} else {
+			sets = append(sets, args[1])
+		}
+		args = args[2:]
+	}
+	if neg || len(args) < 4 {
+		ts.Fatalf("usage: await [-t 30s] [-set NAME=path]... PATH REGEXP SERVICE OPERATION [JSON]")
+	}
+	want, err := regexp.Compile("^(?s:" + args[1] + ")$")
+	ts.Check(err)
+	began, last := time.Now(), []byte(nil)
+	for {
+		out, err := invoke(args[2:])
+		found := ""
+		if err != nil {
+			found = explain(err)
+			last = []byte(found)
+		} else {
+			found, err = harness.Find(out, args[0])
+			ts.Check(err)
+			last = out
+		}
+		if want.MatchString(found) {
+			fmt.Fprintln(ts.Stdout(), string(last))
+			ts.Logf("%s is %q after %v", args[0], found, time.Since(began).Round(10*time.Millisecond))
+			setAll(ts, sets, last)
+			return
+		}
+		if time.Since(began) > timeout {
+			ts.Fatalf("after %v, %s is %q and not %s; the last answer:\n%s", timeout, args[0], found, args[1], last)
+		}
+		time.Sleep(pollEvery)
+	}
+}
+
+// match checks the last output's JSON: match PATH REGEXP.
+func match(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: match PATH REGEXP")
+	}
+	found, err := harness.Find([]byte(ts.ReadFile("stdout")), args[0])
+	ts.Check(err)
+	if ok := regexp.MustCompile("^(?s:" + args[1] + ")$").MatchString(found); ok == neg {
+		ts.Fatalf("%s is %q", args[0], found)
+	}
+}
+
+// outputs makes variables of a stack's outputs: outputs STACK [PREFIX].
+func outputs(ts *testscript.TestScript, _ bool, args []string) {
+	out, err := invoke([]string{"cfn", "DescribeStacks", fmt.Sprintf(`{"StackName":%q}`, args[0])})
+	ts.Check(err)
+	count, err := harness.Find(out, "Stacks[0].Outputs.length")
+	ts.Check(err)
+	for i := range parseInt(ts, count) {
+		at := fmt.Sprintf("Stacks[0].Outputs[%d].", i)
+		key, err := harness.Find(out, at+"OutputKey")
+		ts.Check(err)
+		value, err := harness.Find(out, at+"OutputValue")
+		ts.Check(err)
+		ts.Setenv(strings.Join(append(args[1:], key), ""), value)
+	}
+}
+
+// wait lets time pass where a story says that nothing must happen meanwhile.
+func wait(ts *testscript.TestScript, _ bool, args []string) { time.Sleep(parseDuration(ts, args[0])) }
+
+func parseDuration(ts *testscript.TestScript, s string) time.Duration {
+	d, err := time.ParseDuration(s)
+	ts.Check(err)
+	return d
+}
+
+func parseInt(ts *testscript.TestScript, s string) int {
+	n, err := strconv.Atoi(s)
+	ts.Check(err)
+	return n
+}
