@@ -6,5 +6,5 @@
 // it is served at once. It is not the ECR control API (internal/api/ecr) and it evaluates no policies.
 //
 // Start at [Handler.ServeHTTP]; paths are parsed in path.go, manifests in manifest.go.
-// Why it is our own code: docs/decisions/registry.md.
+// Why it is our own code: docs/decisions/0004-own-registry.md.
 package registry

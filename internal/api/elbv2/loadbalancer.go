@@ -17,7 +17,7 @@ const dnsDigits = 10
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?$`)
 
-// dualStackNote is why a dualstack load balancer answers on IPv4 only (docs/decisions/dualstack.md).
+// dualStackNote is why a dualstack load balancer answers on IPv4 only (docs/decisions/0007-dualstack-without-ipv6.md).
 const dualStackNote = "Neargate serves this load balancer's IPv4 addresses; IPv6 is not available yet"
 
 // checkName checks the name of a load balancer or target group.
