@@ -1,14 +1,14 @@
 // Package place gives new tasks a zone, a subnet, a network interface and a host, and takes the interface back when a
 // task has ended.
 //
-// It decides and writes records; the host makes the interface and runs the task. One worker is enough, and keeps tasks
-// evenly spread: each transaction places all that wait. Which subnet is best is in plan.go. Start at [Placer].
+// It decides and writes records; the host makes the interface and runs the task. Each transaction places all that wait. Which subnet is best is in plan.go. Start at [Placer].
 package place
 
 import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/neargate/neargate/internal/clock"
 	"github.com/neargate/neargate/internal/model"
@@ -23,6 +23,7 @@ type Placer struct {
 	clock  *clock.Clock
 	scope  model.Scope
 	host   string
+	mu     sync.Mutex // one placement at a time: each has to see where the one before has put its tasks
 }
 
 // Options are what a Placer needs. Host is the machine that runs the tasks.
@@ -63,7 +64,7 @@ func (p *Placer) Reconcile(ctx context.Context, id string) (reconcile.Result, er
 			err = p.db.Update(ctx, func(tx *store.Txn) error { p.release(tx, id); return nil })
 		}
 	case task.Host == "":
-		err = p.placeAll(ctx, p.waiting(view, id))
+		err = p.placeAll(ctx, id)
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("place task %s: %w", id, err)
@@ -71,21 +72,22 @@ func (p *Placer) Reconcile(ctx context.Context, id string) (reconcile.Result, er
 	return reconcile.Result{}, nil
 }
 
-// waiting returns the identifiers of tasks that have no host, that one among them.
-func (p *Placer) waiting(r store.Reader, id string) []string {
+// placeAll places a task and others that wait.
+func (p *Placer) placeAll(ctx context.Context, id string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// How the other tasks are spread is only a preference: it is read outside of the transaction, which would otherwise
+	// be overtaken by each step that any of them makes.
+	snapshot := p.db.View()
+	if t, ok := p.tables.Tasks.Get(snapshot, id); !ok || t.Host != "" {
+		return nil // placed meanwhile, together with another one
+	}
 	ids := []string{id}
-	for t := range p.tables.Tasks.By(r, "state", model.TaskProvisioning.String()) {
+	for t := range p.tables.Tasks.By(snapshot, "state", model.TaskProvisioning.String()) {
 		if t.Host == "" && t.ID != id && len(ids) < batch {
 			ids = append(ids, t.ID)
 		}
 	}
-	return ids
-}
-
-func (p *Placer) placeAll(ctx context.Context, ids []string) error {
-	// How the other tasks are spread is only a preference: it is read outside of the transaction, which would otherwise
-	// be overtaken by each step that any of them makes.
-	snapshot := p.db.View()
 	return p.db.Update(ctx, func(tx *store.Txn) error {
 		round := newRound(p, tx, snapshot)
 		for _, id := range ids {

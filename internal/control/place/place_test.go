@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,6 +131,28 @@ func TestTasksSpreadOverZones(t *testing.T) {
 	}
 	if len(taken) != 14 {
 		t.Errorf("%d addresses", len(taken))
+	}
+}
+
+// TestManyWorkers places tasks by several workers at once.
+func TestManyWorkers(t *testing.T) {
+	s := newSite(t, map[string]string{"a": "10.0.0.0/24", "b": "10.0.1.0/24"})
+	for i := range 100 {
+		s.add(fmt.Sprintf("t%02d", i), "d", nil, "subnet-a", "subnet-b")
+	}
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := worker; i < 100; i += 4 {
+				if _, err := s.placer.Reconcile(t.Context(), fmt.Sprintf("t%02d", i)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if diff := cmp.Diff(map[string]int{"a": 50, "b": 50}, s.zones("d")); diff != "" {
+		t.Error(diff)
 	}
 }
 
