@@ -1,7 +1,8 @@
 // Package place gives new tasks a zone, a subnet, a network interface and a host, and takes the interface back when a
 // task has ended.
 //
-// It decides and writes records; the host makes the interface and runs the task. Each transaction places all that wait. Which subnet is best is in plan.go. Start at [Placer].
+// It decides and writes records; the host makes the interface and runs the task. Each transaction places all that wait
+// (round.go); which subnet is best is in plan.go. Start at [Placer].
 package place
 
 import (
