@@ -251,7 +251,7 @@ func (s *Session) send(ctx context.Context, method string, ref Reference, target
 
 // hideQuery removes the query from the URL that the HTTP client puts into its errors.
 func hideQuery(err error) error {
-	if e, ok := err.(*url.Error); ok { //nolint:errorlint // it is what Do returns, never wrapped
+	if e, ok := err.(*url.Error); ok { // it is what Do returns, never wrapped
 		if u, parseErr := url.Parse(e.URL); parseErr == nil {
 			e.URL = withoutQuery(u)
 		}

@@ -71,7 +71,7 @@ func describeStack(st *model.Stack) cfnapi.Stack {
 		RetainExceptOnCreate: awsapi.NonZero(st.RetainExceptOnCreate),
 	}
 	if st.TimeoutMinutes > 0 {
-		out.TimeoutInMinutes = awsapi.Ptr(int32(st.TimeoutMinutes)) //nolint:gosec // it came as an int32
+		out.TimeoutInMinutes = awsapi.Ptr(int32(st.TimeoutMinutes)) // it came as an int32
 	}
 	for _, c := range st.Capabilities {
 		out.Capabilities = append(out.Capabilities, cfnapi.Capability(c))

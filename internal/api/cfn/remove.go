@@ -230,7 +230,7 @@ func (r *run) removeOne(ctx context.Context, d doomed) (reason error) {
 	}
 	typ := r.s.types.Type(d.version.Type)
 	if typ == nil {
-		return fmt.Errorf("Unrecognized resource type: %s", d.version.Type) //nolint:staticcheck // CloudFormation's own words
+		return fmt.Errorf("Unrecognized resource type: %s", d.version.Type) // CloudFormation's own words
 	}
 	if rec != nil && (rec.Status != deleteInProgress || !d.current) {
 		if err := r.tell(ctx, d, deleteInProgress, ""); err != nil {

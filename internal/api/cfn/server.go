@@ -96,7 +96,7 @@ func (s *Server) Run(ctx context.Context) error {
 		keys, _, err := changes.Next(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // asked to stop
+				return nil // asked to stop
 			}
 			return fmt.Errorf("watch stacks: %w", err)
 		}

@@ -95,7 +95,7 @@ func (r *run) forwardStep(ctx context.Context, step stack.Step) (ok bool, err er
 	}
 	typ := r.s.types.Type(res.Type)
 	if typ == nil {
-		return false, r.fail(ctx, id, res, fmt.Errorf("Unrecognized resource type: %s", res.Type)) //nolint:staticcheck // CloudFormation's own words
+		return false, r.fail(ctx, id, res, fmt.Errorf("Unrecognized resource type: %s", res.Type)) // CloudFormation's own words
 	}
 	if rec != nil && (rec.Step == stepCreate || rec.Step == stepReplace) { // begun by a runner before
 		return r.make(ctx, typ, res, true)
@@ -247,7 +247,7 @@ func (r *run) beginUpdate(ctx context.Context, typ *resource.Type, res *stack.Re
 		return r.change(ctx, typ, res, dirty)
 	}
 	if name, _ := stack.Text(properties[typ.Named]); name != "" && rec.Type == res.Type && !slices.Contains(changed, typ.Named) {
-		return false, r.fail(ctx, id, res, fmt.Errorf("CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename %s and update the stack again.", name)) //nolint:staticcheck // CloudFormation's own words
+		return false, r.fail(ctx, id, res, fmt.Errorf("CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename %s and update the stack again.", name)) // CloudFormation's own words
 	}
 	err := r.edit(ctx, id, func(rec *model.StackResource) {
 		if rec.Previous == nil || rec.Previous.PhysicalID == rec.PhysicalID {
@@ -377,10 +377,10 @@ func (r *run) complete(ctx context.Context, typ *resource.Type, res *stack.Resou
 }
 
 // errInternal is the reason of a resource whose type has a defect.
-var errInternal = errors.New("Internal Failure") //nolint:staticcheck // CloudFormation's own words
+var errInternal = errors.New("Internal Failure") // CloudFormation's own words
 
 // errTimeout is the reason of a resource that did not become ready.
-var errTimeout = errors.New("Resource timed out waiting for completion") //nolint:staticcheck // CloudFormation's own words
+var errTimeout = errors.New("Resource timed out waiting for completion") // CloudFormation's own words
 
 // wait looks until it is done, with growing pauses, and keeps what it waits for in the resource's record.
 func (r *run) wait(ctx context.Context, id string, limit time.Duration, look func(context.Context) (resource.State, error)) error {
@@ -439,5 +439,5 @@ func (r *run) interrupted(ctx context.Context, id string, res *stack.Resource) e
 	if r.failedStatus(id) == updateFailed {
 		word = "update"
 	}
-	return r.fail(ctx, id, res, fmt.Errorf("Resource %s cancelled", word)) //nolint:staticcheck // CloudFormation's own words
+	return r.fail(ctx, id, res, fmt.Errorf("Resource %s cancelled", word)) // CloudFormation's own words
 }

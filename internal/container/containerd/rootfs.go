@@ -72,11 +72,11 @@ func (r *Runtime) readUsers(ctx context.Context, chainID string) (users, error) 
 func readInside(root, name string) (string, error) {
 	path, err := fs.RootPath(root, name)
 	if err != nil {
-		return "", nil //nolint:nilerr // a loop of links is an image without that file
+		return "", nil // a loop of links is an image without that file
 	}
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
-		return "", nil //nolint:nilerr // so is whatever else cannot be read as a file
+		return "", nil // so is whatever else cannot be read as a file
 	}
 	f, err := os.Open(path)
 	if err != nil {

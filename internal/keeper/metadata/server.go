@@ -229,7 +229,7 @@ func (s *Server) credentials(w http.ResponseWriter, cfg *Config, id string) {
 		w.Header().Set("Cache-Control", "no-store")
 		writeJSON(w, http.StatusOK, struct {
 			RoleArn         string
-			AccessKeyId     string //nolint:revive // AWS's spelling
+			AccessKeyId     string // AWS's spelling
 			SecretAccessKey string
 			Token           string
 			Expiration      string

@@ -153,7 +153,7 @@ func mayStart(v view, c *model.ContainerDefinition, p *plan) (bool, error) {
 	for _, d := range c.DependsOn {
 		i := slices.IndexFunc(v.definition.Containers, func(c model.ContainerDefinition) bool { return c.Name == d.Container })
 		if i < 0 {
-			return false, fmt.Errorf("dependency graph: container ordering dependency [%s] for target [%s] does not exist.", d.Container, c.Name) //nolint:staticcheck // AWS's words
+			return false, fmt.Errorf("dependency graph: container ordering dependency [%s] for target [%s] does not exist.", d.Container, c.Name) // AWS's words
 		}
 		other := v.containers[d.Container]
 		ok, err := isResolved(d, c.Name, other)
@@ -168,7 +168,7 @@ func mayStart(v view, c *model.ContainerDefinition, p *plan) (bool, error) {
 		if limit > 0 && d.Condition != model.DependencyStart && !other.startedAt.IsZero() {
 			end := other.startedAt.Add(v.patience(limit))
 			if !v.now.Before(end) {
-				return false, fmt.Errorf("dependency graph: container ordering dependency [%s] for target [%s] has timed out.", d.Container, c.Name) //nolint:staticcheck // AWS's words
+				return false, fmt.Errorf("dependency graph: container ordering dependency [%s] for target [%s] has timed out.", d.Container, c.Name) // AWS's words
 			}
 			p.wakeAt(end)
 		}
@@ -195,7 +195,7 @@ func isResolved(d model.Dependency, target string, o observed) (bool, error) {
 			return false, nil
 		}
 		if o.exit.Code != 0 {
-			return false, fmt.Errorf("dependency graph: failed to resolve container ordering dependency [%s] for target [%s] as dependency did not exit successfully.", d.Container, target) //nolint:staticcheck // AWS's words
+			return false, fmt.Errorf("dependency graph: failed to resolve container ordering dependency [%s] for target [%s] as dependency did not exit successfully.", d.Container, target) // AWS's words
 		}
 		return true, nil
 	default: // HEALTHY

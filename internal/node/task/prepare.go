@@ -145,7 +145,7 @@ func (p *preparation) attach(ctx context.Context) error {
 		}
 		if !p.pause(ctx) {
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return fmt.Errorf("Timeout waiting for network interface provisioning to complete.") //nolint:staticcheck,revive // AWS's words
+				return fmt.Errorf("Timeout waiting for network interface provisioning to complete.") // AWS's words
 			}
 			return ctx.Err()
 		}
@@ -161,7 +161,7 @@ func (r *runner) issue(ctx context.Context, t *model.Task) (execution, own model
 		s, err := r.Credentials.Issue(ctx, role, t.ID)
 		if _, ok := fault.As(err); ok {
 			r.Log.WarnContext(ctx, "issue credentials", "task", t.ID, "role", role, "error", err)
-			return s, fmt.Errorf("ECS was unable to assume the role '%s' that was provided for this task. Please verify that the role being passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this role.", role) //nolint:staticcheck // AWS's words
+			return s, fmt.Errorf("ECS was unable to assume the role '%s' that was provided for this task. Please verify that the role being passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this role.", role) // AWS's words
 		}
 		if err != nil {
 			return s, fmt.Errorf("InternalError: credentials of %s: %w", role, err)

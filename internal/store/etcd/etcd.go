@@ -203,7 +203,7 @@ func (b *Backend) Compact(ctx context.Context, rev int64) error {
 		}
 		rev = resp.Header.Revision
 	}
-	if _, err := b.cli.Compact(ctx, rev); err != nil && rpctypes.Error(err) != rpctypes.ErrCompacted { //nolint:errorlint // rpctypes compares by value
+	if _, err := b.cli.Compact(ctx, rev); err != nil && rpctypes.Error(err) != rpctypes.ErrCompacted { // rpctypes compares by value
 		return fmt.Errorf("compact: %w", err)
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 func (t *Type) Check(r *Request) error {
 	for _, name := range slices.Sorted(maps.Keys(r.Properties)) {
 		if _, ok := t.Properties[name]; !ok {
-			return fmt.Errorf("Encountered unsupported property %s", name) //nolint:staticcheck // CloudFormation's own words
+			return fmt.Errorf("Encountered unsupported property %s", name) // CloudFormation's own words
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Properties)) {

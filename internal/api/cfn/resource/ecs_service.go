@@ -139,10 +139,10 @@ func (t *ecsTypes) serviceReady(ctx context.Context, r *Request) (State, error) 
 	wanted := r.text("TaskDefinition")
 	for _, d := range s.Deployments {
 		if d.RolloutState == "FAILED" && (wanted == "" || sameRevision(wanted, awsapi.Val(d.TaskDefinition))) {
-			return State{}, errors.New("Error occurred during operation 'ECS Deployment Circuit Breaker was triggered'.") //nolint:staticcheck // CloudFormation's own words
+			return State{}, errors.New("Error occurred during operation 'ECS Deployment Circuit Breaker was triggered'.") // CloudFormation's own words
 		}
 		if awsapi.Val(d.Status) == "PRIMARY" && wanted != "" && !sameRevision(wanted, awsapi.Val(d.TaskDefinition)) {
-			return State{}, errors.New("Error occurred during operation 'ECS Deployment Circuit Breaker was triggered'.") //nolint:staticcheck // as above: rolled back
+			return State{}, errors.New("Error occurred during operation 'ECS Deployment Circuit Breaker was triggered'.") // as above: rolled back
 		}
 	}
 	desired, running := awsapi.Val(s.DesiredCount), awsapi.Val(s.RunningCount)

@@ -62,7 +62,7 @@ func (t *ecsTypes) findTaskDefinition(ctx context.Context, r *Request) (string, 
 	out, err := invoke(ctx, t.d, t.api.DescribeTaskDefinition, &ecsapi.DescribeTaskDefinitionInput{
 		TaskDefinition: p(family(r)), Include: []ecsapi.TaskDefinitionField{"TAGS"}})
 	if err != nil || out.TaskDefinition == nil {
-		return "", false, nil //nolint:nilerr // a family without a revision is an error there, and simply nothing here
+		return "", false, nil // a family without a revision is an error there, and simply nothing here
 	}
 	tags := make(map[string]string)
 	for _, tag := range out.Tags {

@@ -131,7 +131,7 @@ func (t *elbTypes) applyRule(ctx context.Context, r *Request) error {
 			return r.mismatch("#/Priority", "Integer", r.Properties["Priority"])
 		}
 		if _, err := invoke(ctx, t.d, t.api.SetRulePriorities, &elbv2api.SetRulePrioritiesInput{
-			RulePriorities: []elbv2api.RulePriorityPair{{RuleArn: &r.PhysicalID, Priority: p(int32(n))}}}); err != nil { //nolint:gosec // checked there: 1 to 50000
+			RulePriorities: []elbv2api.RulePriorityPair{{RuleArn: &r.PhysicalID, Priority: p(int32(n))}}}); err != nil { // checked there: 1 to 50000
 			return err
 		}
 	}
