@@ -73,6 +73,7 @@ type NetworkInterface struct {
 	OwnerID          string       `json:"ownerId,omitempty"` // task id, load balancer's 16 hex digits, NAT gateway id
 	AutoPublicIP     netip.Addr   `json:"autoPublicIp"`      // assigned with the ENI, gone with it; zero when none
 	Host             string       `json:"host,omitempty"`    // the host that must wire it
+	ClientToken      string       `json:"clientToken,omitempty"`
 }
 
 // PrimaryIP returns the ENI's first private address.

@@ -69,6 +69,7 @@ type RouteTable struct {
 	VPCID        string            `json:"vpcId"`
 	Routes       []Route           `json:"routes"` // the local routes are the first ones
 	Associations []RouteTableAssoc `json:"associations,omitempty"`
+	ClientToken  string            `json:"clientToken,omitempty"`
 }
 
 // Route is one entry of a route table; exactly one target is set. The target "local" is GatewayID "local".

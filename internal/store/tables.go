@@ -84,6 +84,7 @@ func (t *Tables) declareNetwork(db *DB) {
 		Name: "route-table", Key: func(r *model.RouteTable) string { return r.ID },
 		Indexes: []Index[model.RouteTable]{
 			One("vpc", func(r *model.RouteTable) string { return r.VPCID }),
+			One("token", func(r *model.RouteTable) string { return r.ClientToken }),
 			Many("subnet", func(r *model.RouteTable) []string {
 				return collect(r.Associations, func(a *model.RouteTableAssoc) string { return a.SubnetID })
 			}),
@@ -144,6 +145,7 @@ func (t *Tables) declareNetwork(db *DB) {
 			One("owner", func(e *model.NetworkInterface) string { return e.OwnerID }),
 			One("host", func(e *model.NetworkInterface) string { return e.Host }),
 			One("attachment", func(e *model.NetworkInterface) string { return e.AttachmentID }),
+			One("token", func(e *model.NetworkInterface) string { return e.ClientToken }),
 			Many("ip", func(e *model.NetworkInterface) []string { // private: VPCs may overlap, so compare the VPC too
 				return collect(e.PrivateIPs, func(a *netip.Addr) string { return addr(*a) })
 			}),

@@ -22,8 +22,8 @@ func (s *Server) AllocateAddress(ctx context.Context, in *ec2api.AllocateAddress
 	if p := awsapi.Val(in.PublicIpv4Pool); p != "" && p != "amazon" {
 		return nil, awsapi.NewError("InvalidPublicIpv4PoolID.NotFound", "The public IPv4 pool '%s' does not exist", p)
 	}
-	if g := awsapi.Val(in.NetworkBorderGroup); g != "" && g != s.scope.Region {
-		return nil, invalidValue("NetworkBorderGroup", g, "The only network border group is "+s.scope.Region+".")
+	if err := s.checkBorderGroup(in.NetworkBorderGroup); err != nil {
+		return nil, err
 	}
 	meta, err := s.meta(in.TagSpecifications, ec2api.ResourceTypeElasticIp)
 	if err != nil {
@@ -48,6 +48,14 @@ func (s *Server) AllocateAddress(ctx context.Context, in *ec2api.AllocateAddress
 	}, nil
 }
 
+// checkBorderGroup refuses a network border group that is not the region's.
+func (s *Server) checkBorderGroup(asked *string) error {
+	if g := awsapi.Val(asked); g != "" && g != s.scope.Region {
+		return invalidValue("NetworkBorderGroup", g, "The only network border group is "+s.scope.Region+".")
+	}
+	return nil
+}
+
 // freePublicAddress returns a public address that neither an Elastic IP nor an ENI has.
 func (s *Server) freePublicAddress(r store.Reader, seed string) (netip.Addr, error) {
 	taken := func(ip netip.Addr) bool {
@@ -62,6 +70,9 @@ func (s *Server) freePublicAddress(r store.Reader, seed string) (netip.Addr, err
 
 // ReleaseAddress gives an address back that is associated with nothing.
 func (s *Server) ReleaseAddress(ctx context.Context, in *ec2api.ReleaseAddressInput) (*ec2api.ReleaseAddressOutput, error) {
+	if err := s.checkBorderGroup(in.NetworkBorderGroup); err != nil {
+		return nil, err
+	}
 	err := s.update(ctx, func(tx *store.Txn) error {
 		address, err := s.findAddress(tx, in.AllocationId, in.PublicIp)
 		if err != nil {
@@ -103,8 +114,10 @@ func (s *Server) AssociateAddress(ctx context.Context, in *ec2api.AssociateAddre
 	if in.NetworkInterfaceId == nil {
 		return nil, missing("NetworkInterfaceId")
 	}
-	association := model.NewID(model.PrefixAddressAssoc)
+	fresh := model.NewID(model.PrefixAddressAssoc)
+	var association string
 	err := s.update(ctx, func(tx *store.Txn) error {
+		association = fresh
 		address, err := s.findAddress(tx, in.AllocationId, in.PublicIp)
 		if err != nil {
 			return err

@@ -55,6 +55,15 @@ func missing(parameter string) error {
 	return awsapi.NewError("MissingParameter", "The request must contain the parameter %s", parameter)
 }
 
+// sameToken refuses a client token that comes again with other parameters. With the same ones the caller did not hear
+// the first answer, and gets it once more.
+func sameToken(token string, same bool) error {
+	if same {
+		return nil
+	}
+	return awsapi.NewError("IdempotentParameterMismatch", "The client token %s was used with other parameters", token)
+}
+
 // only refuses an input in which any parameter is set that is not acted on. supported are the names of the fields that
 // the operation acts on; DryRun, which the edge handles, and false are always fine.
 func only(in any, supported ...string) error {

@@ -35,11 +35,8 @@ func (s *Server) CreateNatGateway(ctx context.Context, in *ec2api.CreateNatGatew
 	err = s.update(ctx, func(tx *store.Txn) error {
 		if token := awsapi.Val(in.ClientToken); token != "" {
 			if had, ok := s.tables.NatGateways.FirstBy(tx, "token", token); ok {
-				if had.SubnetID != *in.SubnetId || had.AllocationID != *in.AllocationId {
-					return awsapi.NewError("IdempotentParameterMismatch", "The client token %s was used with other parameters", token)
-				}
 				nat = had
-				return nil
+				return sameToken(token, had.SubnetID == *in.SubnetId && had.AllocationID == *in.AllocationId)
 			}
 		}
 		nat, err = s.newNat(tx, in, meta)

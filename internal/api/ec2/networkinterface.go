@@ -35,7 +35,12 @@ func (s *Server) CreateNetworkInterface(ctx context.Context, in *ec2api.CreateNe
 		return nil, err
 	}
 	var answer ec2api.NetworkInterface
+	token := awsapi.Val(in.ClientToken)
 	err = s.update(ctx, func(tx *store.Txn) error {
+		if had, ok := s.tables.NetworkInterfaces.FirstBy(tx, "token", token); ok && token != "" {
+			answer = s.networkInterface(tx, had)
+			return sameToken(token, had.SubnetID == awsapi.Val(in.SubnetId) && had.Description == awsapi.Val(in.Description))
+		}
 		subnet, ok := s.tables.Subnets.Get(tx, awsapi.Val(in.SubnetId))
 		if !ok {
 			return subnetNotFound(awsapi.Val(in.SubnetId))
@@ -47,6 +52,7 @@ func (s *Server) CreateNetworkInterface(ctx context.Context, in *ec2api.CreateNe
 		eni := &model.NetworkInterface{
 			Meta: meta, ID: model.NewID(model.PrefixENI), VPCID: subnet.VPCID, SubnetID: subnet.ID, AZ: subnet.AZ, MAC: model.NewMAC(), Groups: groups,
 			Status: model.ENIAvailable, Description: awsapi.Val(in.Description), InterfaceType: "interface", SourceDestCheck: true,
+			ClientToken: token,
 		}
 		ip, err := s.askedAddress(tx, subnet, private, eni.ID)
 		if err != nil {

@@ -19,9 +19,13 @@ func (s *Server) CreateRouteTable(ctx context.Context, in *ec2api.CreateRouteTab
 	if err != nil {
 		return nil, err
 	}
-	rt := &model.RouteTable{Meta: meta, ID: model.NewID(model.PrefixRouteTable), VPCID: awsapi.Val(in.VpcId)}
+	rt := &model.RouteTable{Meta: meta, ID: model.NewID(model.PrefixRouteTable), VPCID: awsapi.Val(in.VpcId), ClientToken: awsapi.Val(in.ClientToken)}
 	var answer ec2api.RouteTable
 	err = s.update(ctx, func(tx *store.Txn) error {
+		if had, ok := s.tables.RouteTables.FirstBy(tx, "token", rt.ClientToken); ok && rt.ClientToken != "" {
+			answer = s.routeTable(tx, had)
+			return sameToken(rt.ClientToken, had.VPCID == rt.VPCID)
+		}
 		vpc, ok := s.tables.VPCs.Get(tx, rt.VPCID)
 		if !ok {
 			return vpcNotFound(rt.VPCID)
@@ -69,8 +73,10 @@ func (s *Server) AssociateRouteTable(ctx context.Context, in *ec2api.AssociateRo
 	if subnetID == "" {
 		return nil, missing("SubnetId")
 	}
-	association := model.RouteTableAssoc{ID: model.NewID(model.PrefixRouteTableAssoc), SubnetID: subnetID}
+	fresh := model.RouteTableAssoc{ID: model.NewID(model.PrefixRouteTableAssoc), SubnetID: subnetID}
+	var association model.RouteTableAssoc
 	err := s.update(ctx, func(tx *store.Txn) error {
+		association = fresh
 		rt, ok := s.tables.RouteTables.Get(tx, id)
 		if !ok {
 			return routeTableNotFound(id)

@@ -60,6 +60,9 @@ func allowAllEgress(meta model.Meta, groupID string) *model.SecurityGroupRule {
 
 // DeleteSecurityGroup deletes a group that no interface is in and no other group's rule names.
 func (s *Server) DeleteSecurityGroup(ctx context.Context, in *ec2api.DeleteSecurityGroupInput) (*ec2api.DeleteSecurityGroupOutput, error) {
+	if in.GroupName != nil {
+		return nil, byNameRefused()
+	}
 	id := awsapi.Val(in.GroupId)
 	if id == "" {
 		return nil, missing("GroupId")

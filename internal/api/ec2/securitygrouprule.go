@@ -29,7 +29,7 @@ type change struct {
 
 // AuthorizeSecurityGroupIngress adds rules that let packets in.
 func (s *Server) AuthorizeSecurityGroupIngress(ctx context.Context, in *ec2api.AuthorizeSecurityGroupIngressInput) (*ec2api.AuthorizeSecurityGroupIngressOutput, error) {
-	if in.SourceSecurityGroupName != nil || in.GroupName != nil {
+	if in.SourceSecurityGroupName != nil || in.SourceSecurityGroupOwnerId != nil || in.GroupName != nil {
 		return nil, byNameRefused()
 	}
 	tags, err := tagsFor(in.TagSpecifications, ec2api.ResourceTypeSecurityGroupRule)
@@ -45,7 +45,7 @@ func (s *Server) AuthorizeSecurityGroupIngress(ctx context.Context, in *ec2api.A
 
 // AuthorizeSecurityGroupEgress adds rules that let packets out.
 func (s *Server) AuthorizeSecurityGroupEgress(ctx context.Context, in *ec2api.AuthorizeSecurityGroupEgressInput) (*ec2api.AuthorizeSecurityGroupEgressOutput, error) {
-	if in.SourceSecurityGroupName != nil {
+	if in.SourceSecurityGroupName != nil || in.SourceSecurityGroupOwnerId != nil {
 		return nil, byNameRefused()
 	}
 	tags, err := tagsFor(in.TagSpecifications, ec2api.ResourceTypeSecurityGroupRule)
@@ -61,7 +61,7 @@ func (s *Server) AuthorizeSecurityGroupEgress(ctx context.Context, in *ec2api.Au
 
 // RevokeSecurityGroupIngress removes rules that let packets in.
 func (s *Server) RevokeSecurityGroupIngress(ctx context.Context, in *ec2api.RevokeSecurityGroupIngressInput) (*ec2api.RevokeSecurityGroupIngressOutput, error) {
-	if in.SourceSecurityGroupName != nil || in.GroupName != nil {
+	if in.SourceSecurityGroupName != nil || in.SourceSecurityGroupOwnerId != nil || in.GroupName != nil {
 		return nil, byNameRefused()
 	}
 	revoked, err := s.revoke(ctx, change{groupID: awsapi.Val(in.GroupId), ruleIDs: in.SecurityGroupRuleIds, permissions: withFlat(in.IpPermissions, in.IpProtocol, in.FromPort, in.ToPort, in.CidrIp)})
@@ -73,7 +73,7 @@ func (s *Server) RevokeSecurityGroupIngress(ctx context.Context, in *ec2api.Revo
 
 // RevokeSecurityGroupEgress removes rules that let packets out.
 func (s *Server) RevokeSecurityGroupEgress(ctx context.Context, in *ec2api.RevokeSecurityGroupEgressInput) (*ec2api.RevokeSecurityGroupEgressOutput, error) {
-	if in.SourceSecurityGroupName != nil {
+	if in.SourceSecurityGroupName != nil || in.SourceSecurityGroupOwnerId != nil {
 		return nil, byNameRefused()
 	}
 	revoked, err := s.revoke(ctx, change{groupID: awsapi.Val(in.GroupId), egress: true, ruleIDs: in.SecurityGroupRuleIds, permissions: withFlat(in.IpPermissions, in.IpProtocol, in.FromPort, in.ToPort, in.CidrIp)})
@@ -286,6 +286,9 @@ func (s *Server) rulesOf(r store.Reader, group *model.SecurityGroup, egress bool
 func (s *Server) referenced(r store.Reader, group *model.SecurityGroup, pair ec2api.UserIdGroupPair) (string, error) {
 	if u := awsapi.Val(pair.UserId); u != "" && u != s.scope.Account {
 		return "", awsapi.NewError("InvalidGroup.NotFound", "You have specified two resources that belong to different networks: Neargate has one account, %s", s.scope.Account)
+	}
+	if v := awsapi.Val(pair.VpcId); v != "" && v != group.VPCID || awsapi.Val(pair.VpcPeeringConnectionId) != "" {
+		return "", awsapi.NewError("InvalidGroup.NotFound", "You have specified two resources that belong to different networks: Neargate has no VPC peering, so leave VpcId and VpcPeeringConnectionId out.")
 	}
 	id := awsapi.Val(pair.GroupId)
 	if id == "" {

@@ -179,6 +179,9 @@ func kindOf(cidr netip.Prefix) int {
 
 // UpdateSecurityGroupRuleDescriptionsIngress changes descriptions of rules that let packets in.
 func (s *Server) UpdateSecurityGroupRuleDescriptionsIngress(ctx context.Context, in *ec2api.UpdateSecurityGroupRuleDescriptionsIngressInput) (*ec2api.UpdateSecurityGroupRuleDescriptionsIngressOutput, error) {
+	if in.GroupName != nil {
+		return nil, byNameRefused()
+	}
 	if err := s.describeRules(ctx, change{groupID: awsapi.Val(in.GroupId), permissions: in.IpPermissions}, in.SecurityGroupRuleDescriptions); err != nil {
 		return nil, err
 	}
@@ -187,6 +190,9 @@ func (s *Server) UpdateSecurityGroupRuleDescriptionsIngress(ctx context.Context,
 
 // UpdateSecurityGroupRuleDescriptionsEgress changes descriptions of rules that let packets out.
 func (s *Server) UpdateSecurityGroupRuleDescriptionsEgress(ctx context.Context, in *ec2api.UpdateSecurityGroupRuleDescriptionsEgressInput) (*ec2api.UpdateSecurityGroupRuleDescriptionsEgressOutput, error) {
+	if in.GroupName != nil {
+		return nil, byNameRefused()
+	}
 	if err := s.describeRules(ctx, change{groupID: awsapi.Val(in.GroupId), egress: true, permissions: in.IpPermissions}, in.SecurityGroupRuleDescriptions); err != nil {
 		return nil, err
 	}
