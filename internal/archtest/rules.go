@@ -11,6 +11,7 @@ type rule struct {
 	except []string // folders that are not covered after all
 	forbid func(path string) bool
 	reason string
+	tests  bool // the rule holds for their tests, too
 }
 
 func (r rule) covers(short string) bool {
@@ -21,13 +22,51 @@ func (r rule) forbids(imp string) bool {
 	return r.forbid(imp)
 }
 
-// impure are the imports that compile.go and plan.go must not have, with the reason.
+// longest is how many lines a file may have.
+const longest = 600
+
+// vague are names of packages that say nothing of what is in them, so that everything ends up there.
+var vague = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "lib", "types", "manager", "managers", "base", "core"}
+
+// wallClock are the functions of package time that read the clock or wait.
+var wallClock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+
+// impure are the imports that pure files must not have, with the reason. What lies below a folder of ours counts, too.
 var impure = map[string]string{
-	"os":             "pure functions read no files",
-	"net":            "pure functions dial nothing (net/netip is fine)",
-	"net/http":       "pure functions dial nothing",
-	"internal/store": "pure functions get records as arguments",
-	"internal/clock": "the time is an argument of a pure function",
+	"os":                "pure functions read no files",
+	"os/exec":           "pure functions run nothing",
+	"io/ioutil":         "pure functions read no files",
+	"net":               "pure functions dial nothing (net/netip is fine)",
+	"net/http":          "pure functions dial nothing",
+	"syscall":           "pure functions do not talk to the kernel",
+	"math/rand":         "pure functions give one answer: chance is an argument",
+	"math/rand/v2":      "pure functions give one answer: chance is an argument",
+	"crypto/rand":       "pure functions give one answer: chance is an argument",
+	"log/slog":          "pure functions return what there is to say",
+	"internal/store":    "pure functions get records as arguments",
+	"internal/clock":    "the time is an argument of a pure function",
+	"internal/linux":    "pure functions do not talk to the kernel",
+	"internal/testkit":  "tests import code, not the other way round",
+	"golang.org/x/sys":  "pure functions do not talk to the kernel",
+	"internal/archtest": "tests import code, not the other way round",
+}
+
+// impurity returns the reason why a pure file must not import path, if there is one.
+func impurity(path string) (string, bool) {
+	short := strings.TrimPrefix(path, "github.com/neargate/neargate/")
+	for folder, why := range impure {
+		if short == folder || strings.Contains(folder, "internal/") && below(short, []string{folder}) || folder == "golang.org/x/sys" && below(short, []string{folder}) {
+			return why, true
+		}
+	}
+	return "", false
+}
+
+// isPure reports whether a file's name promises that it holds pure functions only.
+func isPure(file string) bool {
+	name := file[strings.LastIndex(file, "/")+1:]
+	stage, _, _ := strings.Cut(strings.TrimSuffix(name, ".go"), "_")
+	return stage == "compile" || stage == "plan"
 }
 
 var rules = []rule{
@@ -63,14 +102,50 @@ var rules = []rule{
 		reason: "control and node meet only through the store",
 	},
 	{
-		of:     []string{"internal/fabric", "internal/ruleset"},
-		forbid: ours("internal/linux", "internal/node"),
-		reason: "the analysis builds on every platform and shares its results with node",
+		of: []string{"internal/fabric", "internal/ruleset"},
+		forbid: func(p string) bool {
+			return isThirdParty(p) && !ours("internal/model", "internal/ruleset", "internal/fabric")(p) || p == "syscall"
+		},
+		reason: "the analysis builds on every platform and shares its results with node: it needs records and rules, nothing else",
 	},
 	{
-		of:     []string{"internal"},
+		of:     []string{"internal/api"},
+		forbid: func(p string) bool { return p == "os/exec" || p == "syscall" },
+		reason: "api writes records; making them real is node's work",
+	},
+	{
+		of:     []string{"internal/keeper"},
+		forbid: ours("internal/model", "internal/store", "internal/proxy"),
+		reason: "the keeper outlives the daemon and knows no records: it is told whole objects",
+	},
+	{
+		of:     []string{"internal", "test", "examples"},
 		forbid: ours("cmd"),
 		reason: "nobody imports cmd",
+		tests:  true,
+	},
+	{
+		of:     []string{"internal", "cmd"},
+		forbid: ours("test", "examples"),
+		reason: "stories use the product, not the other way round",
+		tests:  true,
+	},
+	{
+		of:     []string{"internal", "cmd"},
+		except: []string{"internal/testkit", "internal/store/storetest", "internal/container/runtimetest"},
+		forbid: func(p string) bool { return p == "testing" || ours("internal/testkit", "internal/store/storetest")(p) },
+		reason: "the product carries no test code",
+	},
+	{
+		of:     []string{"internal", "cmd"},
+		forbid: func(p string) bool { return p == "log" },
+		reason: "logs are written with log/slog and a fixed list of keys",
+	},
+	{
+		of:     []string{"internal", "cmd", "test"},
+		forbid: theirs("github.com/stretchr/testify", "github.com/onsi", "go.uber.org/mock", "github.com/golang/mock"),
+		reason: "tests use the standard library and go-cmp",
+		tests:  true,
 	},
 }
 
@@ -80,6 +155,11 @@ func ours(folders ...string) func(string) bool {
 		short, ok := strings.CutPrefix(path, "github.com/neargate/neargate/")
 		return ok && below(short, folders)
 	}
+}
+
+// theirs is ours for other people's modules.
+func theirs(modules ...string) func(string) bool {
+	return func(path string) bool { return below(path, modules) }
 }
 
 func isOurs(path string) bool { return strings.HasPrefix(path, "github.com/neargate/neargate/") }

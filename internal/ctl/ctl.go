@@ -4,6 +4,7 @@
 // A request is an HTTP POST on a Unix socket that only root may open. It is answered with 101, and from then on both
 // sides send frames (frame.go). Both halves are here: [Server] for the daemon, [Client] for the command line. It knows
 // neither containers nor terminals; those belong to who implements Exec and to who calls the client.
+// Start at [Server] and [Client].
 package ctl
 
 import (

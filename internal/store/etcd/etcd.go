@@ -2,7 +2,7 @@
 //
 // The embedded one is a single member without any network listener; the store talks to it by function calls. On
 // request it listens on a Unix socket, for etcdctl. Both use the same keys, so a data directory can become the first
-// member of a cluster.
+// member of a cluster. Start at [Embedded] and [Connect].
 package etcd
 
 import (
