@@ -256,8 +256,31 @@ func parent(pid int) int {
 	return ppid
 }
 
+// How often, and after which pauses, the command line of an HAProxy that executes itself anew is looked at again.
+const (
+	execTries = 100
+	execPause = time.Millisecond
+)
+
+// isHAProxy reports whether a process is a living HAProxy, by the name that the kernel keeps; a defunct one is not.
+func isHAProxy(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, ok := strings.Cut(string(stat), "(haproxy) ")
+	return ok && !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
+}
+
+// owns reports whether a process runs with this folder's configuration.
 func (p *Process) owns(pid int) bool {
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	// A reload makes the master execute itself anew, and while it does so its command line is empty. Taking it for gone
+	// then would start a second HAProxy beside it.
+	for tries := 0; err == nil && len(cmdline) == 0 && isHAProxy(pid) && tries < execTries; tries++ {
+		time.Sleep(execPause)
+		cmdline, err = os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	}
 	if err != nil {
 		return false
 	}
