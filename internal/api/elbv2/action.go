@@ -32,6 +32,9 @@ func parseActions(in []elbv2api.Action) ([]model.Action, error) {
 
 func parseAction(in elbv2api.Action) (model.Action, error) {
 	out := model.Action{Type: string(in.Type), Order: int(awsapi.Val(in.Order))}
+	if err := checkConfigs(in); err != nil {
+		return out, err
+	}
 	var err error
 	switch out.Type {
 	case model.ActionForward:
@@ -44,6 +47,28 @@ func parseAction(in elbv2api.Action) (model.Action, error) {
 		err = awsapi.NewError(elbv2api.ErrInvalidLoadBalancerAction, "The action type '%s' is only valid for HTTPS listeners, which Neargate does not support yet", in.Type)
 	}
 	return out, err
+}
+
+// checkConfigs refuses a configuration that is not that of the action's type, which would be ignored.
+func checkConfigs(in elbv2api.Action) error {
+	for _, c := range []struct {
+		name string
+		set  bool
+		of   elbv2api.ActionTypeEnum
+	}{
+		{"TargetGroupArn", awsapi.Val(in.TargetGroupArn) != "", elbv2api.ActionTypeEnumForward},
+		{"ForwardConfig", in.ForwardConfig != nil, elbv2api.ActionTypeEnumForward},
+		{"RedirectConfig", in.RedirectConfig != nil, elbv2api.ActionTypeEnumRedirect},
+		{"FixedResponseConfig", in.FixedResponseConfig != nil, elbv2api.ActionTypeEnumFixedResponse},
+		{"AuthenticateCognitoConfig", in.AuthenticateCognitoConfig != nil, elbv2api.ActionTypeEnumAuthenticateCognito},
+		{"AuthenticateOidcConfig", in.AuthenticateOidcConfig != nil, elbv2api.ActionTypeEnumAuthenticateOidc},
+		{"JwtValidationConfig", in.JwtValidationConfig != nil, elbv2api.ActionTypeEnumJwtValidation},
+	} {
+		if c.set && c.of != in.Type {
+			return invalid("An action of the type '%s' cannot have a %s", in.Type, c.name)
+		}
+	}
+	return nil
 }
 
 func parseForward(in elbv2api.Action) (*model.ForwardAction, error) {

@@ -90,6 +90,9 @@ func countWildcards(c model.Condition) int {
 
 func parseCondition(in elbv2api.RuleCondition) (model.Condition, error) {
 	c := model.Condition{Field: awsapi.Val(in.Field)}
+	if err := checkMembers(c.Field, in); err != nil {
+		return c, err
+	}
 	regexes := len(in.RegexValues)
 	fromConfig := func(values, regex []string) {
 		c.Values = values
@@ -127,6 +130,35 @@ func parseCondition(in elbv2api.RuleCondition) (model.Condition, error) {
 		return c, unsupported("regular expressions (RegexValues) in conditions yet: use Values with wildcards.")
 	}
 	return c, checkCondition(c)
+}
+
+// checkMembers refuses the member of another field, and plain values that say something else than the field's own member:
+// one of the two would be ignored.
+func checkMembers(field string, in elbv2api.RuleCondition) error {
+	for _, m := range []struct {
+		name, of string
+		set      bool
+	}{
+		{"HostHeaderConfig", fieldHost, in.HostHeaderConfig != nil}, {"PathPatternConfig", fieldPath, in.PathPatternConfig != nil},
+		{"HttpHeaderConfig", fieldHeader, in.HttpHeaderConfig != nil}, {"HttpRequestMethodConfig", fieldMethod, in.HttpRequestMethodConfig != nil},
+		{"QueryStringConfig", fieldQuery, in.QueryStringConfig != nil}, {"SourceIpConfig", fieldSource, in.SourceIpConfig != nil},
+	} {
+		if m.set && m.of != field {
+			return invalid("A condition of the field '%s' cannot have a %s", field, m.name)
+		}
+	}
+	same := true
+	switch {
+	case len(in.Values) == 0:
+	case in.HostHeaderConfig != nil:
+		same = slices.Equal(in.Values, in.HostHeaderConfig.Values) && len(in.HostHeaderConfig.RegexValues) == 0
+	case in.PathPatternConfig != nil:
+		same = slices.Equal(in.Values, in.PathPatternConfig.Values) && len(in.PathPatternConfig.RegexValues) == 0
+	}
+	if !same {
+		return invalid("A condition of the field '%s' must have either Values or its configuration member, not both", field)
+	}
+	return nil
 }
 
 func checkCondition(c model.Condition) error {
