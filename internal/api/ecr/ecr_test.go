@@ -96,6 +96,9 @@ func TestRepositories(t *testing.T) {
 	_, err = s.CreateRepository(t.Context(), &ecrapi.CreateRepositoryInput{RepositoryName: awsapi.Ptr("kms"),
 		EncryptionConfiguration: &ecrapi.EncryptionConfiguration{EncryptionType: ecrapi.EncryptionTypeKms}})
 	wantError(t, err, "InvalidParameterException: Neargate supports the encryption type AES256 only")
+	_, err = s.CreateRepository(t.Context(), &ecrapi.CreateRepositoryInput{RepositoryName: awsapi.Ptr("kms"),
+		EncryptionConfiguration: &ecrapi.EncryptionConfiguration{EncryptionType: "AES256", KmsKey: awsapi.Ptr("alias/mine")}})
+	wantError(t, err, "InvalidParameterException: A KMS key cannot be specified")
 	out := must[*ecrapi.DescribeRepositoriesOutput](t)(s.DescribeRepositories(t.Context(), &ecrapi.DescribeRepositoriesInput{RepositoryNames: []string{"web/api"}}))
 	want := []ecrapi.Repository{{
 		CreatedAt: awsapi.Ptr(testTime), RegistryId: awsapi.Ptr("000000000000"), RepositoryName: name,
@@ -129,6 +132,19 @@ func TestRepositories(t *testing.T) {
 	wantError(t, err, "InvalidParameterException: Neargate does not evaluate repository policies yet")
 	_, err = s.GetRepositoryPolicy(t.Context(), &ecrapi.GetRepositoryPolicyInput{RepositoryName: name})
 	wantError(t, err, "RepositoryPolicyNotFoundException: ")
+}
+
+func TestAcceptedMediaTypes(t *testing.T) {
+	s := newServer(t, "web")
+	repo, digest := awsapi.Ptr("web"), s.push(t, "web", "v1", "layer")
+	for accepted, failures := range map[string]int{registry.MediaTypeOCIManifest: 0, "application/vnd.docker.distribution.manifest.v2+json": 1} {
+		out := must[*ecrapi.BatchGetImageOutput](t)(s.BatchGetImage(t.Context(), &ecrapi.BatchGetImageInput{
+			RepositoryName: repo, ImageIds: []ecrapi.ImageIdentifier{{ImageDigest: &digest}}, AcceptedMediaTypes: []string{accepted},
+		}))
+		if len(out.Failures) != failures || len(out.Images) != 1-failures {
+			t.Errorf("%s: %+v", accepted, out)
+		}
+	}
 }
 
 func TestAuthorizationToken(t *testing.T) {

@@ -92,6 +92,11 @@ func (s *Server) BatchGetImage(ctx context.Context, in *ecrapi.BatchGetImageInpu
 			out.Failures = append(out.Failures, *failure)
 			continue
 		}
+		if len(in.AcceptedMediaTypes) > 0 && !slices.Contains(in.AcceptedMediaTypes, img.MediaType) {
+			out.Failures = append(out.Failures, ecrapi.ImageFailure{FailureCode: ecrapi.ImageFailureCodeImageNotFound, ImageId: &id,
+				FailureReason: awsapi.Ptr(fmt.Sprintf("Requested image has the media type '%s', which acceptedMediaTypes does not list", img.MediaType))})
+			continue
+		}
 		_, content, err := s.registry.Get(ctx, repo.Name, img.Digest)
 		if err != nil {
 			return nil, translate(err)

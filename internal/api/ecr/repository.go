@@ -22,6 +22,9 @@ func (s *Server) CreateRepository(ctx context.Context, in *ecrapi.CreateReposito
 	if e := in.EncryptionConfiguration; e != nil && e.EncryptionType != ecrapi.EncryptionTypeAes256 {
 		return nil, invalid("Neargate supports the encryption type AES256 only, not '%s' (encryptionConfiguration.encryptionType).", e.EncryptionType)
 	}
+	if e := in.EncryptionConfiguration; e != nil && e.KmsKey != nil {
+		return nil, invalid("A KMS key cannot be specified with the encryption type AES256 (encryptionConfiguration.kmsKey).")
+	}
 	if id := awsapi.Or(in.RegistryId, s.scope.Account); id != s.scope.Account {
 		return nil, invalid("Invalid parameter at 'registryId' failed to satisfy constraint: 'must be the caller's account %s'", s.scope.Account)
 	}
