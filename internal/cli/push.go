@@ -187,6 +187,10 @@ func (p *Push) send(ctx context.Context, ref name.Tag, src *source, login authn.
 	if err != nil {
 		return fmt.Errorf("push %s: %w", ref.RepositoryStr()+":"+ref.TagStr(), err)
 	}
+	if last.Total == 0 {
+		p.Notes.Printf("%s is there already\n", ref.RepositoryStr()+":"+ref.TagStr())
+		return nil
+	}
 	p.Notes.Printf("Pushed %s (%s)\n", ref.RepositoryStr()+":"+ref.TagStr(), bytesText(last.Total))
 	return nil
 }

@@ -108,7 +108,7 @@ func (r *reach) listeners(ctx context.Context, arn string) (list []elbtypes.List
 
 // loadBalancerDoor returns the URLs of a load balancer: each listener at each of its public addresses.
 func loadBalancerDoor(lb *elbtypes.LoadBalancer, listeners []elbtypes.Listener, interfaces []ec2types.NetworkInterface) Door {
-	d := Door{Kind: "load balancer", Name: aws.ToString(lb.LoadBalancerName), ARN: aws.ToString(lb.LoadBalancerArn)}
+	d := Door{Kind: "load balancer", Name: aws.ToString(lb.LoadBalancerName), ARN: aws.ToString(lb.LoadBalancerArn), URLs: []string{}}
 	if lb.Scheme == elbtypes.LoadBalancerSchemeEnumInternal {
 		d.Why = "internal: it has no public address, only its VPC reaches it"
 		return d

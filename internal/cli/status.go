@@ -285,6 +285,9 @@ func (o *Overview) loadBalancers(ctx context.Context, c *Client, interfaces []ec
 			Door: loadBalancerDoor(lb, listeners, interfaces), Scheme: string(lb.Scheme), DNSName: aws.ToString(lb.DNSName), VPC: aws.ToString(lb.VpcId),
 			TargetGroups: groups[aws.ToString(lb.LoadBalancerArn)],
 		}
+		if view.TargetGroups == nil {
+			view.TargetGroups = []GroupView{}
+		}
 		if lb.State != nil {
 			view.State = string(lb.State.Code)
 		}

@@ -111,7 +111,7 @@ func (r *reach) ofService(ctx context.Context, f *fleet, s *ecstypes.Service) ([
 	if len(groups) == 0 {
 		tasks := f.tasksOf(s)
 		if len(tasks) == 0 {
-			return []Door{{Kind: "service", Name: aws.ToString(s.ServiceName), Why: "it has no load balancer and no running task"}}, nil
+			return []Door{{Kind: "service", Name: aws.ToString(s.ServiceName), URLs: []string{}, Why: "it has no load balancer and no running task"}}, nil
 		}
 		return r.ofTasks(ctx, tasks)
 	}
@@ -128,7 +128,7 @@ func (r *reach) ofService(ctx context.Context, f *fleet, s *ecstypes.Service) ([
 		return nil, err
 	}
 	if len(lbs) == 0 {
-		return []Door{{Kind: "service", Name: aws.ToString(s.ServiceName), Why: "no load balancer forwards to its target group"}}, nil
+		return []Door{{Kind: "service", Name: aws.ToString(s.ServiceName), URLs: []string{}, Why: "no load balancer forwards to its target group"}}, nil
 	}
 	return r.ofLoadBalancers(ctx, lbs)
 }
@@ -148,7 +148,7 @@ func (r *reach) ofTasks(ctx context.Context, tasks []*ecstypes.Task) ([]Door, er
 	ports := map[string][]int{}
 	var doors []Door
 	for _, t := range tasks {
-		d := Door{Kind: "task", Name: model.LastSegment(aws.ToString(t.TaskArn)), ARN: aws.ToString(t.TaskArn)}
+		d := Door{Kind: "task", Name: model.LastSegment(aws.ToString(t.TaskArn)), ARN: aws.ToString(t.TaskArn), URLs: []string{}}
 		address, err := netip.ParseAddr(public[taskDetail(t, "networkInterfaceId")])
 		if err != nil {
 			d.Why = "it has no public address (assignPublicIp is DISABLED, or it has stopped)"
