@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -15,7 +16,7 @@ type records struct {
 	vpcs      []*model.VPC
 	balancers []*model.LoadBalancer
 	listeners []*model.Listener
-	enis      []*model.NetworkInterface // with a public address of their own
+	enis      []*model.NetworkInterface // with a public address
 	public    map[string]netip.Addr     // Elastic IPs by ENI
 	tasks     map[string]*model.Task
 	defs      map[string]*model.TaskDefinition
@@ -25,8 +26,14 @@ type records struct {
 func Compile(r records) keeper.Batch {
 	shared := sharedNames(r)
 	var out keeper.Batch
+	public := publicNames(r)
+	for _, named := range public {
+		for name, a := range named {
+			shared[name] = dns.Record{Addresses: []netip.Addr{a.public}}
+		}
+	}
 	for _, vpc := range r.vpcs {
-		out.Resolvers = append(out.Resolvers, resolver(r, vpc, shared))
+		out.Resolvers = append(out.Resolvers, resolver(r, vpc, shared, public[vpc.ID]))
 	}
 	out.Doors = doors(r)
 	return out
@@ -57,16 +64,57 @@ func sharedNames(r records) map[string]dns.Record {
 	return names
 }
 
-// resolver returns the DNS of one VPC. Without enableDnsSupport nobody answers, as on AWS.
-func resolver(r records, vpc *model.VPC, shared map[string]dns.Record) keeper.Resolver {
+// hasHostnames reports whether the interfaces of a VPC have names: that takes both of its DNS attributes (aws-facts 2.3).
+func hasHostnames(vpc *model.VPC) bool { return vpc.DNSSupport && vpc.DNSHostnames }
+
+// addressPair is what the public name of an interface stands for outside of its VPC, and inside.
+type addressPair struct{ public, private netip.Addr }
+
+// publicNames returns the public names of interfaces by VPC.
+func publicNames(r records) map[string]map[string]addressPair {
+	names := map[string]map[string]addressPair{}
+	for _, vpc := range r.vpcs {
+		if hasHostnames(vpc) {
+			names[vpc.ID] = map[string]addressPair{}
+		}
+	}
+	for _, eni := range r.enis {
+		if of := names[eni.VPCID]; of != nil {
+			public := publicAddress(r, eni)
+			of[model.PublicDNSName(r.scope.Region, public)] = addressPair{public: public, private: eni.PrimaryIP()}
+		}
+	}
+	return names
+}
+
+// publicAddress returns the address under which an interface is reached from outside.
+func publicAddress(r records, eni *model.NetworkInterface) netip.Addr {
+	if elastic, ok := r.public[eni.ID]; ok {
+		return elastic
+	}
+	return eni.AutoPublicIP
+}
+
+// resolver returns the DNS of one VPC. Without enableDnsSupport nobody answers; without enableDnsHostnames its interfaces
+// have no names, as on AWS. own are the public names of its interfaces, which stand for private addresses in it.
+func resolver(r records, vpc *model.VPC, shared map[string]dns.Record, own map[string]addressPair) keeper.Resolver {
 	out := keeper.Resolver{ID: vpc.ID, Netns: model.VPCNetns(vpc.ID), Zone: dns.Zone{
-		Records: shared, Owned: []string{"amazonaws.com", model.InternalDomain(r.scope.Region)}, PrivateDomain: model.InternalDomain(r.scope.Region),
+		Records: shared, Owned: []string{"amazonaws.com", model.InternalDomain(r.scope.Region)},
 	}}
 	if vpc.DNSSupport {
 		out.Addresses = []netip.Addr{vpc.ResolverAddress(), model.LinkLocalResolver}
 	}
 	for _, c := range vpc.CIDRs {
 		out.Zone.Private = append(out.Zone.Private, c.Block)
+	}
+	if hasHostnames(vpc) {
+		out.Zone.PrivateDomain = model.InternalDomain(r.scope.Region)
+	}
+	if len(own) > 0 {
+		out.Zone.Records = maps.Clone(shared)
+		for name, a := range own {
+			out.Zone.Records[name] = dns.Record{Addresses: []netip.Addr{a.private}}
+		}
 	}
 	return out
 }
@@ -99,12 +147,8 @@ func doors(r records) []keeper.Door {
 		if eni.OwnerKind != model.OwnerTask {
 			continue
 		}
-		public := eni.AutoPublicIP
-		if ip, ok := r.public[eni.ID]; ok {
-			public = ip
-		}
 		tcp, udp := taskPorts(r, eni.OwnerID)
-		add(public, tcp, udp)
+		add(publicAddress(r, eni), tcp, udp)
 	}
 	slices.SortFunc(out, func(a, b keeper.Door) int { return a.Listen.Compare(b.Listen) })
 	return out

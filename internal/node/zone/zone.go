@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"time"
 
 	"github.com/neargate/neargate/internal/keeper"
 	"github.com/neargate/neargate/internal/model"
@@ -38,6 +39,9 @@ type Zones struct {
 
 // New returns a reconciler.
 func New(o Options) *Zones { return &Zones{Options: o, told: map[string]any{}} }
+
+// tellAgain is when the keeper is told again what it could not open: about as long as a namespace takes to be made.
+const tellAgain = 25 * time.Millisecond
 
 // Name returns the reconciler's name.
 func (z *Zones) Name() string { return "zones" }
@@ -82,10 +86,18 @@ func (z *Zones) Reconcile(ctx context.Context, _ string) (reconcile.Result, erro
 			news.Endpoints = append(news.Endpoints, e)
 		}
 	}
+	var result reconcile.Result
 	if len(news.Resolvers)+len(news.Doors)+len(news.Endpoints) > 0 {
-		// What the keeper could not open yet (a namespace that is still being made) it keeps trying by itself.
+		// What the keeper could not open yet (a namespace that is still being made) it tries again by itself, but only now
+		// and then. A task may start a moment after its VPC was made and needs names at once: so it is told again soon.
 		var later *keeper.ApplyError
-		if err := z.Keeper.Put(ctx, news); err != nil && !errors.As(err, &later) {
+		err := z.Keeper.Put(ctx, news)
+		if errors.As(err, &later) {
+			for _, f := range later.Faults {
+				delete(now, string(f.Kind)+"/"+f.ID)
+			}
+			result = reconcile.Result{After: tellAgain, Reason: later.Error()}
+		} else if err != nil {
 			return reconcile.Result{}, fmt.Errorf("tell the keeper: %w", err)
 		}
 	}
@@ -93,7 +105,7 @@ func (z *Zones) Reconcile(ctx context.Context, _ string) (reconcile.Result, erro
 		return reconcile.Result{}, err
 	}
 	z.told = now
-	return reconcile.Result{}, nil
+	return result, nil
 }
 
 // note remembers an object and reports whether it differs from what the keeper was told.
@@ -156,13 +168,13 @@ func (z *Zones) load() records {
 		}
 	}
 	for eni := range t.NetworkInterfaces.List(view) {
-		if eni.OwnerKind != model.OwnerTask {
-			continue
-		}
 		if _, elastic := r.public[eni.ID]; !elastic && !eni.AutoPublicIP.IsValid() {
 			continue
 		}
 		r.enis = append(r.enis, eni)
+		if eni.OwnerKind != model.OwnerTask {
+			continue
+		}
 		if task, ok := t.Tasks.Get(view, eni.OwnerID); ok {
 			r.tasks[task.ID] = task
 			if d, ok := t.TaskDefinitions.Get(view, task.DefinitionKey); ok {
