@@ -1,5 +1,5 @@
 // Command app is the application that test stories run in their containers. It is one static binary, told by its
-// environment what to be: PORTS (comma separated, default 80) to listen on, NAME to answer with, LOG_RATE lines per second
+// environment what to be: PORTS (comma separated; or PORT; default 80) to listen on, NAME to answer with, LOG_RATE lines per second
 // to log with a sequence number, START_DELAY before it listens, STOP_DELAY between SIGTERM and its end, EXIT to end with
 // that code at once.
 //
@@ -32,7 +32,7 @@ func main() {
 	failed := make(chan error, 1)
 	handler := newHandler(os.Getenv("NAME"))
 	var servers []*http.Server
-	for port := range strings.SplitSeq(text("PORTS", "80"), ",") {
+	for port := range strings.SplitSeq(text("PORTS", text("PORT", "80")), ",") {
 		s := &http.Server{Addr: ":" + port, Handler: handler}
 		servers = append(servers, s)
 		go func() {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,12 +72,15 @@ func HostLeaks() []string {
 	return append(left, cgroups()...)
 }
 
+// ours are the network namespaces that a daemon makes; ng-test-* are those of other packages' tests.
+var ours = regexp.MustCompile(`^ng-(edge$|vpc-|task-|nat-|lb-)`)
+
 // Namespaces lists the network namespaces that are ours.
 func Namespaces() []string {
 	entries, _ := os.ReadDir(namespaceDir)
 	var names []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), namespacePrefix) {
+		if ours.MatchString(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}

@@ -65,15 +65,23 @@ func (r Result) String() string {
 	return b.String()
 }
 
-// Start begins.
-func (l *Load) Start() {
+// Start begins. Names are looked up once, now: the daemon may be killed later.
+func (l *Load) Start(d *Daemon) error {
+	req, err := http.NewRequest(http.MethodGet, l.URL, nil)
+	if err != nil {
+		return err
+	}
+	addresses, err := d.Address(context.Background(), hostport(req))
+	if err != nil {
+		return err
+	}
 	if l.Timeout == 0 {
 		l.Timeout = 5 * time.Second
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel, l.done = cancel, make(chan struct{})
 	l.result = Result{Statuses: map[int]int{}, Failures: map[string]int{}, Bodies: map[string]int{}}
-	client := Client(l.From, l.Timeout, l.Rate)
+	client := Client(l.From, addresses, l.Timeout, l.Rate)
 	go func() {
 		defer close(l.done)
 		defer client.CloseIdleConnections()
@@ -90,6 +98,7 @@ func (l *Load) Start() {
 			inFlight.Go(func() { l.one(client) })
 		}
 	}()
+	return nil
 }
 
 // one sends a request. Its context is not the load's: stopping waits for the answers that are on their way.

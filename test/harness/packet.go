@@ -44,12 +44,13 @@ func dialInside(ctx context.Context, namespace, address string, local netip.Addr
 	return (&netns.Dialer{Namespace: ns, LocalAddr: local}).DialContext(ctx, "tcp", address)
 }
 
-// Client returns an HTTP client whose connections come from somewhere; keep says whether it keeps them.
-func Client(from string, timeout time.Duration, keep int) *http.Client {
+// Client returns an HTTP client whose connections come from somewhere and go to one of the addresses; keep is how many
+// connections it keeps.
+func Client(from string, addresses []string, timeout time.Duration, keep int) *http.Client {
 	return &http.Client{
 		Timeout: timeout,
 		Transport: &http.Transport{
-			DialContext:         func(ctx context.Context, _, address string) (net.Conn, error) { return Dial(ctx, from, address) },
+			DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return Dial(ctx, from, pick(addresses)) },
 			DisableKeepAlives:   keep == 0,
 			MaxIdleConnsPerHost: keep,
 		},
@@ -58,13 +59,17 @@ func Client(from string, timeout time.Duration, keep int) *http.Client {
 }
 
 // Get asks once over a connection of its own and returns the status and the body.
-func Get(ctx context.Context, from, url string, timeout time.Duration) (int, string, error) {
-	client := Client(from, timeout, 0)
-	defer client.CloseIdleConnections()
+func (d *Daemon) Get(ctx context.Context, from, url string, timeout time.Duration) (int, string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, "", err
 	}
+	addresses, err := d.Address(ctx, hostport(req))
+	if err != nil {
+		return 0, "", err
+	}
+	client := Client(from, addresses, timeout, 0)
+	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, "", err
@@ -75,6 +80,13 @@ func Get(ctx context.Context, from, url string, timeout time.Duration) (int, str
 		return resp.StatusCode, string(body), fmt.Errorf("read the answer: %w", err)
 	}
 	return resp.StatusCode, string(body), nil
+}
+
+func hostport(r *http.Request) string {
+	if r.URL.Port() == "" {
+		return net.JoinHostPort(r.URL.Hostname(), "80")
+	}
+	return r.URL.Host
 }
 
 // From turns the word of a story into a place for [Dial]: task:<id> and vpc:<id> become their namespaces.

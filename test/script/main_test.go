@@ -1,5 +1,5 @@
 // Package script tells the project's stories with the real binary, real clients and real packets: one txtar file each
-// in testdata. Their verbs are `neargate` and `aws` as users type them, and those of verbs_test.go.
+// in testdata. Their verbs are `neargate` and `aws` as users type them, and those of test/verbs.
 //
 // Stories in testdata/together run at the same time on one daemon, each with a VPC of its own. Those in testdata/alone
 // kill the daemon or measure, so they run one after the other.
@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/neargate/neargate/test/harness"
+	"github.com/neargate/neargate/test/verbs"
 )
 
 // speed divides AWS's delays. Higher would be quicker, but what a threshold of a health check means (two checks, half a
@@ -22,7 +23,7 @@ const speed = 10
 
 var (
 	daemon *harness.Daemon
-	images struct{ app, layout string }
+	teller *verbs.Teller
 )
 
 func TestMain(m *testing.M) {
@@ -42,11 +43,12 @@ func run(m *testing.M) int {
 		if err != nil {
 			return err
 		}
-		images.layout = filepath.Join(dir, "layout")
-		if err := harness.WriteLayout(image, images.layout); err != nil {
+		layout := filepath.Join(dir, "layout")
+		if err := harness.WriteLayout(image, layout); err != nil {
 			return err
 		}
-		images.app, err = d.Push(context.Background(), image, "app", "v1")
+		app, err := d.Push(context.Background(), image, "app", "v1")
+		teller = &verbs.Teller{Daemon: d, Vars: map[string]string{"APP": app, "APP_LAYOUT": layout}}
 		return err
 	})
 }
@@ -63,11 +65,11 @@ func stories(t *testing.T, pattern string) {
 		t.Fatal(err)
 	}
 	if strings.Contains(pattern, "together") {
-		tell(t, files...)
+		teller.Tell(t, files...)
 		return
 	}
 	for _, f := range files {
 		// A group of its own: the script inside is a parallel subtest, and Run returns when it is done.
-		t.Run("one", func(t *testing.T) { tell(t, f) })
+		t.Run("one", func(t *testing.T) { teller.Tell(t, f) })
 	}
 }

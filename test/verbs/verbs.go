@@ -1,4 +1,9 @@
-package script
+// Package verbs is the language of test scripts (testscript): `neargate` and `aws` as users type them, calls of any API
+// operation by name, waiting for what an answer says, packets, loads, and the death of the daemon.
+//
+// It has no stories of its own; those of test/script and test/compat are told with [Tell]. Each verb is a method of
+// [Teller], with its usage in its comment.
+package verbs
 
 import (
 	"context"
@@ -26,12 +31,19 @@ const (
 	pollEvery      = 100 * time.Millisecond
 )
 
-// tell runs scripts with our verbs.
-func tell(t *testing.T, files ...string) {
+// Teller runs scripts on a daemon.
+type Teller struct {
+	Daemon *harness.Daemon
+	Vars   map[string]string // variables of every script, besides those of Tell
+}
+
+// Tell runs scripts with our verbs, each as a parallel subtest, and returns when all are done. Variables: ID is new for
+// each script, ROOT is the repository, T the folder of templates, ACCOUNT the account.
+func (tl *Teller) Tell(t *testing.T, files ...string) {
 	testscript.Run(t, testscript.Params{
 		Files: files,
 		Setup: func(e *testscript.Env) error {
-			for _, kv := range daemon.Environment() {
+			for _, kv := range tl.Daemon.Environment() {
 				name, value, _ := strings.Cut(kv, "=")
 				if name != "HOME" && name != "TMPDIR" {
 					e.Setenv(name, value)
@@ -43,13 +55,12 @@ func tell(t *testing.T, files ...string) {
 			}
 			id := make([]byte, 3)
 			_, _ = rand.Read(id)
-			for name, value := range map[string]string{
-				"ID": "s" + hex.EncodeToString(id), "APP": images.app, "APP_LAYOUT": images.layout, "ROOT": root, "ACCOUNT": harness.Account,
-				"T": filepath.Join(root, "test/script/testdata/templates"),
-			} {
-				if value != "" {
-					e.Setenv(name, value)
-				}
+			e.Setenv("ID", "s"+hex.EncodeToString(id))
+			e.Setenv("ROOT", root)
+			e.Setenv("T", filepath.Join(root, "test/script/testdata/templates"))
+			e.Setenv("ACCOUNT", harness.Account)
+			for name, value := range tl.Vars {
+				e.Setenv(name, value)
 			}
 			loads := map[string]*harness.Load{}
 			e.Values[loadsKey{}] = loads
@@ -61,9 +72,9 @@ func tell(t *testing.T, files ...string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"neargate": command(daemon.Binary), "aws": command("aws"),
-			"call": call, "await": await, "http": httpGet, "tcp": tcp, "load": load,
-			"daemon": daemonVerb, "match": match, "outputs": outputs, "namespaces": namespaces, "wait": wait, "lines": lines,
+			"neargate": tl.command(tl.Daemon.Binary), "aws": tl.command("aws"),
+			"call": tl.call, "await": tl.await, "http": tl.http, "tcp": tcp, "load": tl.load,
+			"daemon": tl.daemon, "match": match, "outputs": tl.outputs, "namespaces": namespaces, "sleep": sleep, "lines": tl.lines,
 		},
 	})
 }
@@ -71,20 +82,20 @@ func tell(t *testing.T, files ...string) {
 type loadsKey struct{}
 
 // command runs a program as a user would, in the script's folder and environment.
-func command(program string) func(*testscript.TestScript, bool, []string) {
+func (tl *Teller) command(program string) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, program, args...)
-		cmd.Dir, cmd.Env = ts.Getenv("WORK"), environ(ts)
+		cmd.Dir, cmd.Env = ts.Getenv("WORK"), tl.environ(ts)
 		cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
 		verdict(ts, neg, cmd.Run())
 	}
 }
 
 // environ is what programs get: the variables that matter to them.
-func environ(ts *testscript.TestScript) []string {
-	env := daemon.Environment()
+func (tl *Teller) environ(ts *testscript.TestScript) []string {
+	env := tl.Daemon.Environment()
 	return append(env, "HOME="+ts.Getenv("WORK"))
 }
 
@@ -100,12 +111,12 @@ func verdict(ts *testscript.TestScript, neg bool, err error) {
 
 // call calls an operation with the SDK: call [-set NAME=path]... SERVICE OPERATION [JSON]. What it returns goes to
 // stdout as JSON, an error to stderr as "Code: message".
-func call(ts *testscript.TestScript, neg bool, args []string) {
+func (tl *Teller) call(ts *testscript.TestScript, neg bool, args []string) {
 	var sets []string
 	for len(args) > 1 && args[0] == "-set" {
 		sets, args = append(sets, args[1]), args[2:]
 	}
-	out, err := invoke(args)
+	out, err := tl.invoke(args)
 	if err != nil {
 		fmt.Fprintln(ts.Stderr(), explain(err))
 	} else {
@@ -128,13 +139,13 @@ func setAll(ts *testscript.TestScript, sets []string, document []byte) {
 	}
 }
 
-func invoke(args []string) ([]byte, error) {
+func (tl *Teller) invoke(args []string) ([]byte, error) {
 	if len(args) < 2 {
 		return nil, errors.New("usage: SERVICE OPERATION [JSON]")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
-	return daemon.Clients().Call(ctx, args[0], args[1], []byte(strings.Join(args[2:], " ")))
+	return tl.Daemon.Clients().Call(ctx, args[0], args[1], []byte(strings.Join(args[2:], " ")))
 }
 
 // explain writes an API error as "Code: message".
@@ -148,7 +159,7 @@ func explain(err error) string {
 
 // await calls an operation until what is at a path matches: await [-t 30s] [-set NAME=path]... PATH REGEXP SERVICE
 // OPERATION [JSON]. The whole of it has to match. An error of the API counts as "Code: message" at any path.
-func await(ts *testscript.TestScript, neg bool, args []string) {
+func (tl *Teller) await(ts *testscript.TestScript, neg bool, args []string) {
 	timeout, sets := awaitTimeout, []string{}
 	for len(args) > 1 && (args[0] == "-t" || args[0] == "-set") {
 		if args[0] == "-t" {
@@ -165,7 +176,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	began, last := time.Now(), []byte(nil)
 	for {
-		out, err := invoke(args[2:])
+		out, err := tl.invoke(args[2:])
 		found := ""
 		if err != nil {
 			found = explain(err)
@@ -201,8 +212,8 @@ func match(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // outputs makes variables of a stack's outputs: outputs STACK [PREFIX].
-func outputs(ts *testscript.TestScript, _ bool, args []string) {
-	out, err := invoke([]string{"cfn", "DescribeStacks", fmt.Sprintf(`{"StackName":%q}`, args[0])})
+func (tl *Teller) outputs(ts *testscript.TestScript, _ bool, args []string) {
+	out, err := tl.invoke([]string{"cfn", "DescribeStacks", fmt.Sprintf(`{"StackName":%q}`, args[0])})
 	ts.Check(err)
 	count, err := harness.Find(out, "Stacks[0].Outputs.length")
 	ts.Check(err)
@@ -216,8 +227,8 @@ func outputs(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// wait lets time pass where a story says that nothing must happen meanwhile.
-func wait(ts *testscript.TestScript, _ bool, args []string) { time.Sleep(parseDuration(ts, args[0])) }
+// sleep lets time pass where a story says that nothing must happen meanwhile.
+func sleep(ts *testscript.TestScript, _ bool, args []string) { time.Sleep(parseDuration(ts, args[0])) }
 
 func parseDuration(ts *testscript.TestScript, s string) time.Duration {
 	d, err := time.ParseDuration(s)

@@ -1,4 +1,4 @@
-package script
+package verbs
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 
 const packetTimeout = 5 * time.Second
 
-// httpGet asks for a URL: http [-from host|edge|task:ID] [-status 200] [-within 20s] [-timeout 5s] URL, where @FILE is the
+// http asks for a URL: http [-from host|edge|task:ID] [-status 200] [-within 20s] [-timeout 5s] URL, where @FILE is the
 // URL in a file. It prints the body; with -within it asks again until the status is right.
-func httpGet(ts *testscript.TestScript, neg bool, args []string) {
+func (tl *Teller) http(ts *testscript.TestScript, neg bool, args []string) {
 	from, status, within, timeout := harness.FromHost, 200, time.Duration(0), packetTimeout
 	for len(args) > 1 {
 		switch args[0] {
@@ -34,12 +34,9 @@ func httpGet(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		args = args[2:]
 	}
-	url := args[0]
-	if name, ok := strings.CutPrefix(url, "@"); ok {
-		url = strings.TrimSpace(ts.ReadFile(name))
-	}
+	url := address(ts, args[0])
 	for began := time.Now(); ; time.Sleep(pollEvery) {
-		got, body, err := harness.Get(context.Background(), from, url, timeout)
+		got, body, err := tl.Daemon.Get(context.Background(), from, url, timeout)
 		if err == nil && got != status {
 			err = fmt.Errorf("status %d, want %d: %s", got, status, body)
 		}
@@ -53,6 +50,14 @@ func httpGet(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 	}
+}
+
+// address is a URL, or @FILE where it is in a file.
+func address(ts *testscript.TestScript, url string) string {
+	if name, ok := strings.CutPrefix(url, "@"); ok {
+		url = strings.TrimSpace(ts.ReadFile(name))
+	}
+	return url
 }
 
 // tcp connects and hangs up: tcp FROM HOST:PORT [TIMEOUT].
@@ -73,12 +78,12 @@ func tcp(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // load sends requests at a rate: load start NAME RATE FROM URL, then load stop NAME, which prints what came of it.
-func load(ts *testscript.TestScript, neg bool, args []string) {
+func (tl *Teller) load(ts *testscript.TestScript, neg bool, args []string) {
 	loads := ts.Value(loadsKey{}).(map[string]*harness.Load)
 	switch {
 	case len(args) == 5 && args[0] == "start":
-		l := &harness.Load{Rate: parseInt(ts, args[2]), From: harness.From(args[3]), URL: args[4], Timeout: 10 * time.Second}
-		l.Start()
+		l := &harness.Load{Rate: parseInt(ts, args[2]), From: harness.From(args[3]), URL: address(ts, args[4]), Timeout: 10 * time.Second}
+		ts.Check(l.Start(tl.Daemon))
 		loads[args[1]] = l
 	case len(args) == 2 && args[0] == "stop" && loads[args[1]] != nil:
 		result := loads[args[1]].Stop()
@@ -90,15 +95,15 @@ func load(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// daemonVerb does things to the daemon: daemon kill, daemon start.
-func daemonVerb(ts *testscript.TestScript, neg bool, args []string) {
+// daemon does things to the daemon: daemon kill, daemon start.
+func (tl *Teller) daemon(ts *testscript.TestScript, neg bool, args []string) {
 	switch strings.Join(args, " ") {
 	case "kill":
-		ts.Check(daemon.Kill())
+		ts.Check(tl.Daemon.Kill())
 	case "terminate":
-		ts.Check(daemon.Terminate())
+		ts.Check(tl.Daemon.Terminate())
 	case "start":
-		ts.Check(daemon.Launch(context.Background()))
+		ts.Check(tl.Daemon.Launch(context.Background()))
 	default:
 		ts.Fatalf("usage: daemon kill|terminate|start")
 	}
@@ -117,14 +122,14 @@ var numbered = regexp.MustCompile(`^line (\d+)$`)
 
 // lines reads a log stream and checks that its numbered lines are all there, once and in order: lines GROUP STREAM.
 // It prints how many there are.
-func lines(ts *testscript.TestScript, neg bool, args []string) {
+func (tl *Teller) lines(ts *testscript.TestScript, neg bool, args []string) {
 	next, token := 0, ""
 	for {
 		input := fmt.Sprintf(`{"logGroupName":%q,"logStreamName":%q,"startFromHead":true`, args[0], args[1])
 		if token != "" {
 			input += fmt.Sprintf(`,"nextToken":%q`, token)
 		}
-		out, err := invoke([]string{"logs", "GetLogEvents", input + "}"})
+		out, err := tl.invoke([]string{"logs", "GetLogEvents", input + "}"})
 		ts.Check(err)
 		count, err := harness.Find(out, "Events.length")
 		ts.Check(err)
