@@ -58,7 +58,7 @@ exec ends with the code of the command that it ran, or 125 when it could not run
 Environment: NEARGATE_ENDPOINT, NEARGATE_REGION, NEARGATE_DATA are defaults of the flags; NEARGATE_ACCESS_KEY and
 NEARGATE_SECRET_KEY replace the key pair test/test; NO_COLOR turns colours off.`,
 		SilenceUsage: true, SilenceErrors: true,
-		Args: cobra.NoArgs,
+		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

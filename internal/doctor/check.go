@@ -142,7 +142,8 @@ func atLeast(version string, major, minor int) bool {
 		return false
 	}
 	first, err := strconv.Atoi(parts[0])
-	second, err2 := strconv.Atoi(strings.TrimRight(parts[1], "-+abcdefghijklmnopqrstuvwxyz"))
+	digits := len(parts[1]) - len(strings.TrimLeft(parts[1], "0123456789"))
+	second, err2 := strconv.Atoi(parts[1][:digits])
 	if err != nil || err2 != nil {
 		return false
 	}
