@@ -5,10 +5,17 @@ TEMPLATES ?= ../shared/templates
 DATA    ?= /var/lib/neargate
 GO      ?= go
 BIN     := bin/neargate
-PACKAGES := containerd runc nftables haproxy iproute2 iperf3 curl ca-certificates
+# What runs Neargate and the demo; what the tests use beyond that (gcc and libc6-dev: the race detector needs cgo); what make bench measures with.
+PACKAGES       := containerd runc nftables haproxy iproute2 curl ca-certificates
+TEST_PACKAGES  := awscli skopeo iputils-ping gcc libc6-dev
+BENCH_PACKAGES := iperf3 wrk
+# sudo and CI often leave Go's usual place out of PATH.
+export PATH := $(PATH):/usr/local/go/bin
+# Root in somebody else's checkout: git refuses to answer, and go build would fail for want of a revision to stamp.
+export GOFLAGS := $(strip $(GOFLAGS) $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test build demo demo-down test unit race net e2e fuzz bench lint generate clean
+.PHONY: help setup setup-test setup-bench build demo demo-down test unit fuzz bench lint generate clean
 
 help: ## what can be done here
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +24,10 @@ setup: ## install what this machine lacks (apt; asks for root)
 	@./setup $(PACKAGES)
 
 setup-test:
-	@./setup $(PACKAGES) awscli skopeo wrk
+	@./setup $(PACKAGES) $(TEST_PACKAGES)
+
+setup-bench:
+	@./setup $(PACKAGES) $(BENCH_PACKAGES)
 
 build: setup ## build bin/neargate
 	@mkdir -p bin
@@ -35,7 +45,10 @@ test: setup-test build ## everything CI runs: vet, unit and namespace tests with
 unit: ## unit tests alone: no root, no containerd
 	$(GO) test ./internal/... ./cmd/...
 
-bench: setup-test build ## measure against the baseline of the same run; writes bench.json
+fuzz: ## every fuzz target for TIME (10s)
+	@./test/fuzz all $(or $(TIME),10s)
+
+bench: setup-bench build ## measure against the baseline of the same run; writes bench.json
 	$(GO) run ./test/bench -out bench.json
 
 lint: ## vet, staticcheck, formatting
