@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"regexp"
 	"syscall"
@@ -125,9 +126,14 @@ func refusedIsFinal(err error) aws.Ternary {
 	return aws.UnknownTernary
 }
 
-// unreachable reports whether no daemon answered.
+// unreachable reports whether no daemon answered, or one that ended meanwhile.
 func unreachable(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ENOENT)
+	for _, sign := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, sign) {
+			return true
+		}
+	}
+	return false
 }
 
 // registryHost returns the host and port at which the endpoint speaks the registry's protocol.

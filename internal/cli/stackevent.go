@@ -26,6 +26,8 @@ type stackWatch struct {
 	view  *progress
 	every time.Duration
 
+	quiet  time.Time // since when nothing has happened, or since it was last said what is waited for
+	said   string
 	last   string // identifier of the newest event that was seen
 	events []cfn.StackEvent
 }
@@ -89,7 +91,10 @@ func (w *stackWatch) look(ctx context.Context) (*cfn.Stack, error) {
 		return nil, err
 	}
 	w.events = append(w.events, fresh...)
-	w.view.show(fresh)
+	if len(fresh) > 0 || w.said == "" {
+		w.view.show(fresh)
+	}
+	w.sayWaiting(ctx, len(fresh) > 0)
 	return &out.Stacks[0], nil
 }
 
