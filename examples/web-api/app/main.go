@@ -1,7 +1,7 @@
 // Command app is the example's web API: a small HTTP server that says where it runs, so that one can see which task
 // answered a request. It is one static file; `neargate push --binary` makes an image of it.
 //
-// `web-api get URL` fetches one page instead: a way to look around from inside a task, whose image has no shell.
+// `app get URL` fetches one page instead: a way to look around from inside a task, whose image has no shell.
 //
 // It behaves as a service behind a load balancer should: on SIGTERM it finishes the requests that it has and closes
 // connections that wait for more, and it logs one line per request to standard output.
@@ -44,11 +44,16 @@ type place struct {
 func main() {
 	log.SetFlags(0)
 	log.SetOutput(os.Stdout)
-	work := run
-	if len(os.Args) == 3 && os.Args[1] == "get" {
-		work = func() error { return get(os.Args[2]) }
+	var err error
+	switch args := os.Args[1:]; {
+	case len(args) == 0:
+		err = run()
+	case len(args) == 2 && args[0] == "get":
+		err = get(args[1])
+	default:
+		fmt.Println("app: serve on $PORT (8080)\napp get URL: print what a URL answers, as seen from here")
 	}
-	if err := work(); err != nil {
+	if err != nil {
 		log.Fatal(err)
 	}
 }
