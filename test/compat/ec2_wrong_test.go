@@ -1,0 +1,82 @@
+package compat
+
+const (
+	noVPC    = "'VpcId': 'vpc-0123456789abcdef0'"
+	noSubnet = "'SubnetId': 'subnet-0123456789abcdef0'"
+	noTable  = "'RouteTableId': 'rtb-0123456789abcdef0'"
+	noIGW    = "'InternetGatewayId': 'igw-0123456789abcdef0'"
+	noGroup  = "'GroupId': 'sg-0123456789abcdef0'"
+	noENI    = "'NetworkInterfaceId': 'eni-0123456789abcdef0'"
+	oneRule  = "'IpPermissions': [{'IpProtocol': 'tcp', 'FromPort': 80, 'ToPort': 80, 'IpRanges': [{'CidrIp': '0.0.0.0/0'}]}]"
+	noFilter = "{'Filters': [{'Name': 'nonsense', 'Values': ['x']}]}"
+)
+
+var wrongEC2 = []wrong{
+	{operation: "CreateVpc", input: `{'CidrBlock': '10.0.0.0/8'}`, code: "InvalidVpc.Range"},
+	{operation: "CreateVpc", input: `{'CidrBlock': 'nonsense'}`, code: "InvalidParameterValue"},
+	{operation: "CreateVpc", input: `{'CidrBlock': '10.0.0.0/16', 'DryRun': true}`, code: "DryRunOperation"},
+	{operation: "DeleteVpc", input: "{" + noVPC + "}", code: "InvalidVpcID.NotFound", says: "vpc-0123456789abcdef0"},
+	{operation: "DescribeVpcs", input: `{'VpcIds': ['vpc-0123456789abcdef0']}`, code: "InvalidVpcID.NotFound"},
+	{operation: "DescribeVpcs", input: noFilter, code: "InvalidParameterValue", says: "nonsense"},
+	{operation: "ModifyVpcAttribute", input: "{" + noVPC + ", 'EnableDnsSupport': {'Value': false}}", code: "InvalidVpcID.NotFound"},
+	{operation: "DescribeVpcAttribute", input: "{" + noVPC + ", 'Attribute': 'enableDnsSupport'}", code: "InvalidVpcID.NotFound"},
+	{operation: "AssociateVpcCidrBlock", input: "{" + noVPC + ", 'CidrBlock': '10.1.0.0/16'}", code: "InvalidVpcID.NotFound"},
+	{operation: "DisassociateVpcCidrBlock", input: `{'AssociationId': 'vpc-cidr-assoc-0123456789abcdef0'}`, code: "InvalidVpcCidrBlockAssociationID.NotFound"},
+	{operation: "CreateSubnet", input: "{" + noVPC + ", 'CidrBlock': '10.0.0.0/24'}", code: "InvalidVpcID.NotFound"},
+	{operation: "DeleteSubnet", input: "{" + noSubnet + "}", code: "InvalidSubnetID.NotFound"},
+	{operation: "DescribeSubnets", input: `{'SubnetIds': ['subnet-0123456789abcdef0']}`, code: "InvalidSubnetID.NotFound"},
+	{operation: "ModifySubnetAttribute", input: "{" + noSubnet + ", 'MapPublicIpOnLaunch': {'Value': true}}", code: "InvalidSubnetID.NotFound"},
+	{operation: "CreateRouteTable", input: "{" + noVPC + "}", code: "InvalidVpcID.NotFound"},
+	{operation: "DeleteRouteTable", input: "{" + noTable + "}", code: "InvalidRouteTableID.NotFound"},
+	{operation: "DescribeRouteTables", input: `{'RouteTableIds': ['rtb-0123456789abcdef0']}`, code: "InvalidRouteTableID.NotFound"},
+	{operation: "AssociateRouteTable", input: "{" + noTable + ", " + noSubnet + "}", code: "InvalidRouteTableID.NotFound"},
+	{operation: "DisassociateRouteTable", input: `{'AssociationId': 'rtbassoc-0123456789abcdef0'}`, code: "InvalidAssociationID.NotFound"},
+	{operation: "ReplaceRouteTableAssociation", input: "{" + noTable + ", 'AssociationId': 'rtbassoc-0123456789abcdef0'}", code: "InvalidAssociationID.NotFound"},
+	{operation: "CreateRoute", input: "{" + noTable + ", 'DestinationCidrBlock': '0.0.0.0/0', 'GatewayId': 'igw-0123456789abcdef0'}", code: "InvalidRouteTableID.NotFound"},
+	{operation: "ReplaceRoute", input: "{" + noTable + ", 'DestinationCidrBlock': '0.0.0.0/0', 'GatewayId': 'igw-0123456789abcdef0'}", code: "InvalidRouteTableID.NotFound"},
+	{operation: "DeleteRoute", input: "{" + noTable + ", 'DestinationCidrBlock': '0.0.0.0/0'}", code: "InvalidRouteTableID.NotFound"},
+	{operation: "CreateInternetGateway", input: `{'TagSpecifications': [{'ResourceType': 'internet-gateway', 'Tags': [{'Key': 'aws:mine', 'Value': 'x'}]}]}`, code: "InvalidParameterValue"},
+	{operation: "DeleteInternetGateway", input: "{" + noIGW + "}", code: "InvalidInternetGatewayID.NotFound"},
+	{operation: "DescribeInternetGateways", input: `{'InternetGatewayIds': ['igw-0123456789abcdef0']}`, code: "InvalidInternetGatewayID.NotFound"},
+	{operation: "AttachInternetGateway", input: "{" + noIGW + ", " + noVPC + "}", code: "InvalidInternetGatewayID.NotFound"},
+	{operation: "DetachInternetGateway", input: "{" + noIGW + ", " + noVPC + "}", code: "InvalidInternetGatewayID.NotFound"},
+	{operation: "CreateNatGateway", input: "{" + noSubnet + ", 'AllocationId': 'eipalloc-0123456789abcdef0'}", code: "InvalidSubnetID.NotFound"},
+	{operation: "DeleteNatGateway", input: `{'NatGatewayId': 'nat-0123456789abcdef0'}`, code: "NatGatewayNotFound"},
+	{operation: "DescribeNatGateways", input: `{'NatGatewayIds': ['nat-0123456789abcdef0']}`, code: "NatGatewayNotFound"},
+	{operation: "AllocateAddress", input: `{'Address': '8.8.8.8'}`, code: "UnsupportedOperation", says: "Address"},
+	{operation: "ReleaseAddress", input: `{'AllocationId': 'eipalloc-0123456789abcdef0'}`, code: "InvalidAllocationID.NotFound"},
+	{operation: "DescribeAddresses", input: `{'AllocationIds': ['eipalloc-0123456789abcdef0']}`, code: "InvalidAllocationID.NotFound"},
+	{operation: "DescribeAddresses", input: `{'PublicIps': ['198.18.9.9']}`, code: "InvalidAddress.NotFound"},
+	{operation: "AssociateAddress", input: "{'AllocationId': 'eipalloc-0123456789abcdef0', " + noENI + "}", code: "InvalidAllocationID.NotFound"},
+	{operation: "DisassociateAddress", input: `{'AssociationId': 'eipassoc-0123456789abcdef0'}`, code: "InvalidAssociationID.NotFound"},
+	{operation: "DescribeAddressesAttribute", input: `{'AllocationIds': ['eipalloc-0123456789abcdef0'], 'Attribute': 'domain-name'}`, code: "InvalidAllocationID.NotFound"},
+	{operation: "CreateSecurityGroup", input: "{" + noVPC + ", 'GroupName': 'g', 'Description': 'd'}", code: "InvalidVpcID.NotFound"},
+	{operation: "DeleteSecurityGroup", input: "{" + noGroup + "}", code: "InvalidGroup.NotFound"},
+	{operation: "DescribeSecurityGroups", input: `{'GroupIds': ['sg-0123456789abcdef0']}`, code: "InvalidGroup.NotFound"},
+	{operation: "AuthorizeSecurityGroupIngress", input: "{" + noGroup + ", " + oneRule + "}", code: "InvalidGroup.NotFound"},
+	{operation: "AuthorizeSecurityGroupEgress", input: "{" + noGroup + ", " + oneRule + "}", code: "InvalidGroup.NotFound"},
+	{operation: "RevokeSecurityGroupIngress", input: "{" + noGroup + ", " + oneRule + "}", code: "InvalidGroup.NotFound"},
+	{operation: "RevokeSecurityGroupEgress", input: "{" + noGroup + ", " + oneRule + "}", code: "InvalidGroup.NotFound"},
+	{operation: "DescribeSecurityGroupRules", input: `{'SecurityGroupRuleIds': ['sgr-0123456789abcdef0']}`, code: "InvalidSecurityGroupRuleId.NotFound"},
+	{operation: "ModifySecurityGroupRules", input: "{" + noGroup + ", 'SecurityGroupRules': [{'SecurityGroupRuleId': 'sgr-0123456789abcdef0', 'SecurityGroupRule': {'IpProtocol': '-1', 'CidrIpv4': '0.0.0.0/0'}}]}", code: "InvalidGroup.NotFound"},
+	{operation: "UpdateSecurityGroupRuleDescriptionsIngress", input: "{" + noGroup + ", " + oneRule + "}", code: "InvalidGroup.NotFound"},
+	{operation: "UpdateSecurityGroupRuleDescriptionsEgress", input: "{" + noGroup + ", " + oneRule + "}", code: "InvalidGroup.NotFound"},
+	{operation: "CreateNetworkInterface", input: "{" + noSubnet + "}", code: "InvalidSubnetID.NotFound"},
+	{operation: "DeleteNetworkInterface", input: "{" + noENI + "}", code: "InvalidNetworkInterfaceID.NotFound"},
+	{operation: "DescribeNetworkInterfaces", input: `{'NetworkInterfaceIds': ['eni-0123456789abcdef0']}`, code: "InvalidNetworkInterfaceID.NotFound"},
+	{operation: "DescribeNetworkInterfaceAttribute", input: "{" + noENI + ", 'Attribute': 'description'}", code: "InvalidNetworkInterfaceID.NotFound"},
+	{operation: "ModifyNetworkInterfaceAttribute", input: "{" + noENI + ", 'Description': {'Value': 'x'}}", code: "InvalidNetworkInterfaceID.NotFound"},
+	{operation: "DescribeAvailabilityZones", input: `{'ZoneNames': ['us-east-1z']}`, code: "InvalidParameterValue"},
+	{operation: "DescribeRegions", input: `{'RegionNames': ['mars-1']}`, code: "InvalidParameterValue"},
+	{operation: "CreateTags", input: `{'Resources': ['vpc-0123456789abcdef0'], 'Tags': [{'Key': 'a', 'Value': 'b'}]}`, code: "InvalidVpcID.NotFound"},
+	{operation: "CreateTags", input: `{'Resources': ['nonsense'], 'Tags': [{'Key': 'a', 'Value': 'b'}]}`, code: "InvalidID"},
+	{operation: "DeleteTags", input: `{'Resources': ['vpc-0123456789abcdef0'], 'Tags': [{'Key': 'a'}]}`, code: "InvalidVpcID.NotFound"},
+	{operation: "DescribeTags", input: noFilter, code: "InvalidParameterValue"},
+	{operation: "DescribeNetworkAcls", input: `{'NetworkAclIds': ['acl-0123456789abcdef0']}`, code: "InvalidNetworkAclID.NotFound"},
+	{operation: "DescribeDhcpOptions", input: `{'DhcpOptionsIds': ['dopt-0123456789abcdef0']}`, code: "InvalidDhcpOptionID.NotFound"},
+	{operation: "DescribePrefixLists", input: `{'PrefixListIds': ['pl-01234567']}`, code: "InvalidPrefixListId.NotFound"},
+	{operation: "DescribeManagedPrefixLists", input: `{'PrefixListIds': ['pl-01234567']}`, code: "InvalidPrefixListID.NotFound"},
+	{operation: "DescribeVpcEndpoints", input: `{'VpcEndpointIds': ['vpce-0123456789abcdef0']}`, code: "InvalidVpcEndpointId.NotFound"},
+	{operation: "DescribeInstances", input: `{'InstanceIds': ['i-0123456789abcdef0']}`, code: "InvalidInstanceID.NotFound"},
+	{operation: "DescribeSecurityGroupReferences", input: `{'GroupId': ['sg-0123456789abcdef0']}`, code: "InvalidGroup.NotFound"},
+}
