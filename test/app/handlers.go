@@ -56,6 +56,9 @@ func newHandler(name string) http.Handler {
 	answer(mux, "/metadata", func(ctx context.Context, _ *http.Request) (string, error) {
 		return get(ctx, os.Getenv("ECS_CONTAINER_METADATA_URI_V4")+"/task")
 	})
+	answer(mux, "/credentials", func(ctx context.Context, _ *http.Request) (string, error) {
+		return get(ctx, "http://169.254.170.2"+os.Getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"))
+	})
 	answer(mux, "/fetch", func(ctx context.Context, r *http.Request) (string, error) { return get(ctx, r.URL.Query().Get("url")) })
 	return mux
 }

@@ -60,6 +60,11 @@ func Client(from string, addresses []string, timeout time.Duration, keep int) *h
 
 // Get asks once over a connection of its own and returns the status and the body.
 func (d *Daemon) Get(ctx context.Context, from, url string, timeout time.Duration) (int, string, error) {
+	return d.GetBegun(ctx, from, url, timeout, make(chan struct{}))
+}
+
+// GetBegun is Get, and closes begun when the answer's head is there.
+func (d *Daemon) GetBegun(ctx context.Context, from, url string, timeout time.Duration, begun chan<- struct{}) (int, string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, "", err
@@ -75,6 +80,7 @@ func (d *Daemon) Get(ctx context.Context, from, url string, timeout time.Duratio
 		return 0, "", err
 	}
 	defer resp.Body.Close()
+	close(begun)
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return resp.StatusCode, string(body), fmt.Errorf("read the answer: %w", err)
@@ -96,8 +102,6 @@ func From(word string) string {
 		return word
 	}
 	id = id[strings.LastIndexByte(id, '/')+1:]
-	if kind == "vpc" {
-		id = strings.TrimPrefix(id, "vpc-")
-	}
+	id = strings.TrimPrefix(id, "vpc-")
 	return namespacePrefix + kind + "-" + id
 }

@@ -2,6 +2,7 @@ package verbs
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -118,40 +119,95 @@ func namespaces(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// slow asks for a URL in the background: slow start NAME FROM URL, then slow stop NAME, which waits for the end of the
+// answer and prints it.
+func (tl *Teller) slow(ts *testscript.TestScript, neg bool, args []string) {
+	running := ts.Value(slowKey{}).(map[string]chan slowAnswer)
+	switch {
+	case len(args) == 4 && args[0] == "start":
+		url, from, done := address(ts, args[3]), harness.From(args[2]), make(chan slowAnswer, 1)
+		running[args[1]] = done
+		began := make(chan struct{})
+		go func() {
+			var a slowAnswer
+			a.status, a.body, a.err = tl.Daemon.GetBegun(context.Background(), from, url, commandTimeout, began)
+			done <- a
+		}()
+		select { // the connection has to be there before the story goes on
+		case <-began:
+		case a := <-done:
+			ts.Fatalf("it ended before it began: %d %s %v", a.status, a.body, a.err)
+		}
+	case len(args) == 2 && args[0] == "stop" && running[args[1]] != nil:
+		a := <-running[args[1]]
+		delete(running, args[1])
+		fmt.Fprint(ts.Stdout(), a.body)
+		verdict(ts, neg, a.err)
+	default:
+		ts.Fatalf("usage: slow start NAME FROM URL | slow stop NAME")
+	}
+}
+
+type slowKey struct{}
+
+type slowAnswer struct {
+	status int
+	body   string
+	err    error
+}
+
 var numbered = regexp.MustCompile(`^line (\d+)$`)
 
-// lines reads a log stream and checks that its numbered lines are all there, once and in order: lines GROUP STREAM.
-// It prints how many there are.
+// lines reads a log stream and checks that its numbered lines are all there, once and in order: lines [-atleast N] GROUP
+// STREAM. It prints how many there are. With -atleast it waits up to ten seconds for that many.
 func (tl *Teller) lines(ts *testscript.TestScript, neg bool, args []string) {
+	least := 0
+	if len(args) == 4 && args[0] == "-atleast" {
+		least, args = parseInt(ts, args[1]), args[2:]
+	}
+	for began := time.Now(); ; time.Sleep(pollEvery) {
+		found := tl.countLines(ts, args[0], args[1])
+		if found < least && time.Since(began) < 10*time.Second {
+			continue
+		}
+		fmt.Fprintf(ts.Stdout(), "lines %d\n", found)
+		if found < least {
+			ts.Fatalf("%d lines, want at least %d", found, least)
+		}
+		return
+	}
+}
+
+// countLines returns how many numbered lines a stream has, and ends the script when one is missing.
+func (tl *Teller) countLines(ts *testscript.TestScript, group, stream string) int {
 	next, token := 0, ""
 	for {
-		input := fmt.Sprintf(`{"logGroupName":%q,"logStreamName":%q,"startFromHead":true`, args[0], args[1])
+		input := map[string]any{"logGroupName": group, "logStreamName": stream, "startFromHead": true}
 		if token != "" {
-			input += fmt.Sprintf(`,"nextToken":%q`, token)
+			input["nextToken"] = token
 		}
-		out, err := tl.invoke([]string{"logs", "GetLogEvents", input + "}"})
+		b, err := json.Marshal(input)
 		ts.Check(err)
-		count, err := harness.Find(out, "Events.length")
+		out, err := tl.invoke([]string{"logs", "GetLogEvents", string(b)})
 		ts.Check(err)
-		for i := range parseInt(ts, count) {
-			message, err := harness.Find(out, fmt.Sprintf("Events[%d].Message", i))
-			ts.Check(err)
-			m := numbered.FindStringSubmatch(message)
+		var page struct {
+			Events           []struct{ Message string }
+			NextForwardToken string
+		}
+		ts.Check(json.Unmarshal(out, &page))
+		for _, e := range page.Events {
+			m := numbered.FindStringSubmatch(e.Message)
 			if m == nil {
 				continue
 			}
 			if n := parseInt(ts, m[1]); n != next {
-				ts.Fatalf("line %d follows line %d", n, next-1)
+				ts.Fatalf("in %s, line %d follows line %d", stream, n, next-1)
 			}
 			next++
 		}
-		forward, err := harness.Find(out, "NextForwardToken")
-		ts.Check(err)
-		if forward == token {
-			break
+		if page.NextForwardToken == token {
+			return next
 		}
-		token = forward
+		token = page.NextForwardToken
 	}
-	ts.Logf("%d lines", next)
-	fmt.Fprintf(ts.Stdout(), "lines %d\n", next)
 }

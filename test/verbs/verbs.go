@@ -64,6 +64,7 @@ func (tl *Teller) Tell(t *testing.T, files ...string) {
 			}
 			loads := map[string]*harness.Load{}
 			e.Values[loadsKey{}] = loads
+			e.Values[slowKey{}] = map[string]chan slowAnswer{}
 			e.Defer(func() {
 				for _, l := range loads {
 					l.Stop()
@@ -73,7 +74,7 @@ func (tl *Teller) Tell(t *testing.T, files ...string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"neargate": tl.command(tl.Daemon.Binary), "aws": tl.command("aws"),
-			"call": tl.call, "await": tl.await, "http": tl.http, "tcp": tcp, "load": tl.load,
+			"call": tl.call, "await": tl.await, "http": tl.http, "tcp": tcp, "load": tl.load, "slow": tl.slow,
 			"daemon": tl.daemon, "match": match, "outputs": tl.outputs, "namespaces": namespaces, "sleep": sleep, "lines": tl.lines,
 		},
 	})
