@@ -139,10 +139,10 @@ func (t *ecsTypes) serviceReady(ctx context.Context, r *Request) (State, error) 
 	wanted := r.text("TaskDefinition")
 	for _, d := range s.Deployments {
 		if d.RolloutState == "FAILED" && (wanted == "" || sameRevision(wanted, awsapi.Val(d.TaskDefinition))) {
-			return State{}, errors.New("Error occurred during operation 'ECS Deployment Circuit Breaker was triggered'.") // CloudFormation's own words
+			return State{}, t.brokeDown(ctx, r)
 		}
 		if awsapi.Val(d.Status) == "PRIMARY" && wanted != "" && !sameRevision(wanted, awsapi.Val(d.TaskDefinition)) {
-			return State{}, errors.New("Error occurred during operation 'ECS Deployment Circuit Breaker was triggered'.") // as above: rolled back
+			return State{}, t.brokeDown(ctx, r) // and was rolled back
 		}
 	}
 	desired, running := awsapi.Val(s.DesiredCount), awsapi.Val(s.RunningCount)
@@ -150,11 +150,61 @@ func (t *ecsTypes) serviceReady(ctx context.Context, r *Request) (State, error) 
 	if len(s.Events) > 0 {
 		state.Why += ": " + awsapi.Val(s.Events[0].Message)
 	}
+	if running < desired {
+		if why := t.lastStop(ctx, r); why != "" {
+			state.Why += " The last task that stopped: " + why
+		}
+	}
 	if len(s.Deployments) == 1 && running == desired {
 		rollout := s.Deployments[0].RolloutState
 		state.Done = rollout == "" || rollout == "COMPLETED"
 	}
 	return state, nil
+}
+
+// brokeDown is the failure of a deployment, in CloudFormation's own words, with what the words leave out: why the last
+// task stopped.
+func (t *ecsTypes) brokeDown(ctx context.Context, r *Request) error {
+	text := "Error occurred during operation 'ECS Deployment Circuit Breaker was triggered'."
+	if why := t.lastStop(ctx, r); why != "" {
+		text += " The last task that stopped: " + why
+	}
+	return errors.New(text)
+}
+
+// lastStop returns why the newest task of a service that failed has stopped, empty if none has.
+func (t *ecsTypes) lastStop(ctx context.Context, r *Request) string {
+	cluster := clusterOf(r.PhysicalID)
+	stopped, err := invoke(ctx, t.d, t.api.ListTasks, &ecsapi.ListTasksInput{Cluster: &cluster, ServiceName: p(model.LastSegment(r.PhysicalID)), DesiredStatus: ecsapi.DesiredStatusStopped})
+	if err != nil || len(stopped.TaskArns) == 0 {
+		return ""
+	}
+	described, err := invoke(ctx, t.d, t.api.DescribeTasks, &ecsapi.DescribeTasksInput{Cluster: &cluster, Tasks: stopped.TaskArns})
+	if err != nil {
+		return ""
+	}
+	var newest *ecsapi.Task
+	for i := range described.Tasks {
+		task := &described.Tasks[i]
+		if task.StoppingAt == nil || strings.HasPrefix(awsapi.Val(task.StoppedReason), "Scaling activity") {
+			continue
+		}
+		if newest == nil || task.StoppingAt.After(*newest.StoppingAt) {
+			newest = task
+		}
+	}
+	if newest == nil {
+		return ""
+	}
+	why := awsapi.Val(newest.StoppedReason)
+	for _, c := range newest.Containers {
+		if c.Reason != nil {
+			why += " (" + awsapi.Val(c.Name) + ": " + awsapi.Val(c.Reason) + ")"
+		} else if awsapi.Val(c.ExitCode) != 0 {
+			why += fmt.Sprintf(" (%s: exit code %d)", awsapi.Val(c.Name), awsapi.Val(c.ExitCode))
+		}
+	}
+	return why
 }
 
 // sameRevision compares a task definition as a template names it (ARN, family:revision, family) with an ARN.
