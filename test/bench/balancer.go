@@ -15,13 +15,15 @@ import (
 
 	"github.com/neargate/neargate/internal/keeper"
 	"github.com/neargate/neargate/internal/linux/netns"
+	"github.com/neargate/neargate/internal/linux/sysctl"
 	"github.com/neargate/neargate/internal/model"
 	"github.com/neargate/neargate/internal/node/listener"
 	"github.com/neargate/neargate/internal/store"
 )
 
 const (
-	loadSeconds     = 4
+	loadSlices      = 4 // of a run; the sides take turns
+	loadSeconds     = 1 // of a slice
 	loadConnections = 32
 	balancerThreads = 2
 	originPort      = 8080
@@ -33,34 +35,44 @@ func balancer(ctx context.Context, b *inside) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, baseURL, err := plainBalancer(ctx, b)
+	base, baseURL, err := plainBalancer(ctx, b, "bare", false)
+	if err != nil {
+		return nil, err
+	}
+	routed, routedURL, err := plainBalancer(ctx, b, "routed", true)
 	if err != nil {
 		return nil, err
 	}
 	sides := []struct {
 		name, url string
 		client    *netns.Namespace
-	}{{"load balancer", ownURL, own}, {"HAProxy alone", baseURL, base}}
+	}{{"load balancer", ownURL, own}, {"HAProxy alone", baseURL, base}, {"HAProxy, routed", routedURL, routed}}
 	for _, s := range sides { // warm up
 		if _, _, err := load(ctx, s.client, s.url, 1); err != nil {
 			return nil, err
 		}
 	}
-	var rate, tail [2][]float64
+	var rate, tail [3][]float64
 	for run := range b.runs {
-		for k := range sides {
-			i := (k + run) % len(sides)
+		var slice [3]struct{ rate, tail []float64 }
+		for turn := range loadSlices * len(sides) {
+			i := (turn + turn/len(sides)) % len(sides)
 			perSecond, p99, err := load(ctx, sides[i].client, sides[i].url, loadSeconds)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", sides[i].name, err)
 			}
-			say("  run %d, %-15s %6.0f requests/s  p99 %.2f ms", run+1, sides[i].name+":", perSecond, p99)
-			rate[i], tail[i] = append(rate[i], perSecond), append(tail[i], p99)
+			slice[i].rate, slice[i].tail = append(slice[i].rate, perSecond), append(slice[i].tail, p99)
+		}
+		for i, s := range slice {
+			say("  run %d, %-16s %6.0f requests/s  p99 %.2f ms", run+1, sides[i].name+":", median(s.rate), median(s.tail))
+			rate[i], tail[i] = append(rate[i], median(s.rate)), append(tail[i], median(s.tail))
 		}
 	}
 	return []Row{
 		(&pairs{own: rate[0], base: rate[1]}).row("ALB requests / HAProxy alone", "1/s", limit{AtLeast: 0.90}),
 		(&pairs{own: tail[0], base: tail[1]}).row("ALB p99 / HAProxy alone", "ms", limit{AtMost: 1.2}),
+		(&pairs{own: rate[0], base: rate[2]}).row("ALB requests / HAProxy behind a plain router", "1/s", limit{}),
+		(&pairs{own: tail[0], base: tail[2]}).row("ALB p99 / HAProxy behind a plain router", "ms", limit{}),
 	}, nil
 }
 
@@ -121,27 +133,41 @@ defaults
 	return err
 }
 
-// plainBalancer is a client, HAProxy and two servers, each in a namespace, joined by veth pairs.
-func plainBalancer(ctx context.Context, b *inside) (client *netns.Namespace, url string, err error) {
+// plainBalancer is a client, HAProxy and two servers, each in a namespace, joined to HAProxy's by veth pairs; or, routed,
+// with one more namespace in the middle that only forwards, which is as many as a VPC has.
+func plainBalancer(ctx context.Context, b *inside, prefix string, routed bool) (client *netns.Namespace, url string, err error) {
 	var ns [4]*plain
-	for i, name := range []string{"bare-client", "bare-haproxy", "bare-one", "bare-two"} {
-		if ns[i], err = newPlain(name); err != nil {
+	for i, name := range []string{"haproxy", "client", "one", "two"} {
+		if ns[i], err = newPlain(prefix + "-" + name); err != nil {
 			return nil, "", err
 		}
 	}
-	proxy := ns[1]
-	config := "frontend front\n\tbind :80\n\tdefault_backend origins\nbackend origins\n\tbalance roundrobin\n"
-	for i, far := range []*plain{ns[0], ns[2], ns[3]} {
-		net := func(last byte) netip.Prefix {
-			return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, byte(i), last}), 24)
-		}
-		if err := proxy.join(fmt.Sprintf("eth%d", i), net(1), far, "eth0", net(2)); err != nil {
+	net := func(link, last int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, byte(link), byte(last)}), 24)
+	}
+	proxy, middle, ends := ns[0], ns[0], ns[1:]
+	if routed {
+		if middle, err = newPlain(prefix + "-router"); err != nil {
 			return nil, "", err
 		}
-		if i == 0 {
-			continue
+		if err := sysctl.Set(middle.ns, []sysctl.Param{{Name: "ipv4.ip_forward", Value: "1"}}); err != nil {
+			return nil, "", err
 		}
-		h := host{ns: far.ns, address: net(2).Addr()}
+		ends = append(ends, proxy)
+	}
+	for i, end := range ends {
+		if err := middle.join(fmt.Sprintf("eth%d", i), net(i, 1), end, "eth0", net(i, 2)); err != nil {
+			return nil, "", err
+		}
+		if routed {
+			if err := end.defaultRoute(net(i, 1).Addr()); err != nil {
+				return nil, "", err
+			}
+		}
+	}
+	config := "frontend front\n\tbind :80\n\tdefault_backend origins\nbackend origins\n\tbalance roundrobin\n"
+	for i, end := range ns[2:] {
+		h := host{ns: end.ns, address: net(i+1, 2).Addr()}
 		if err := origin(ctx, b, h); err != nil {
 			return nil, "", err
 		}
@@ -151,7 +177,10 @@ func plainBalancer(ctx context.Context, b *inside) (client *netns.Namespace, url
 		return nil, "", err
 	}
 	url = "http://10.9.0.1/"
-	return ns[0].ns, url, awaitLoad(ctx, ns[0].ns, url)
+	if routed {
+		url = "http://10.9.3.2/"
+	}
+	return ns[1].ns, url, awaitLoad(ctx, ns[1].ns, url)
 }
 
 func awaitLoad(ctx context.Context, ns *netns.Namespace, url string) error {
