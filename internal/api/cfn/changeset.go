@@ -53,6 +53,9 @@ func (s *Server) CreateChangeSet(ctx context.Context, in *cfnapi.CreateChangeSet
 	if len(in.ResourcesToImport) > 0 {
 		return nil, unsupported("ResourcesToImport", "existing resources cannot be imported into a stack")
 	}
+	if awsapi.Val(in.ImportExistingResources) {
+		return nil, unsupported("ImportExistingResources", "existing resources cannot be imported into a stack")
+	}
 	if in.DeploymentMode != "" {
 		return nil, unsupported("DeploymentMode", "there is no drift detection here")
 	}

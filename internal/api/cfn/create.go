@@ -246,12 +246,16 @@ func (s *Server) CancelUpdateStack(ctx context.Context, in *cfnapi.CancelUpdateS
 		if !ok {
 			return noStack(name)
 		}
+		token := awsapi.Val(in.ClientRequestToken)
+		if st.Operation != opUpdate && token != "" && st.ClientToken == token {
+			return nil // it came before, and its answer was not heard
+		}
 		if st.Operation != opUpdate {
 			return invalid("CancelUpdateStack cannot be called from current stack status")
 		}
 		next := s.tables.Stacks.Clone(st)
 		turnBack(next)
-		next.OperationID = model.NewUUID()
+		next.OperationID, next.ClientToken = model.NewUUID(), token
 		s.setStatus(tx, next, updateRollbackInProgress, "User Initiated. Update cancelled.")
 		return nil
 	})
