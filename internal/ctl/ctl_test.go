@@ -105,7 +105,9 @@ func repeat(t *testing.T, in <-chan Size) <-chan Size {
 }
 
 func TestErrorsReachTheClient(t *testing.T) {
-	client := serve(t, func(context.Context, ExecRequest, Streams) (int, error) { return 0, errors.New("container web is not running") })
+	client := serve(t, func(context.Context, ExecRequest, Streams) (int, error) {
+		return 0, errors.New("container web is not running")
+	})
 	_, err := client.Exec(t.Context(), ExecRequest{Task: "t", Command: []string{"ls"}}, Streams{})
 	if err == nil || err.Error() != "container web is not running" {
 		t.Errorf("error %v", err)
