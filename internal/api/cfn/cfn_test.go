@@ -68,6 +68,16 @@ func (w *world) start(killAt int, after bool) {
 	})
 }
 
+// until waits for what a running operation is about to do. The end of patience is far away; it only ends a test that is broken.
+func (w *world) until(what string, so func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
 func params(pairs ...string) []cfnapi.Parameter {
 	var out []cfnapi.Parameter
 	for i := 0; i < len(pairs); i += 2 {
@@ -453,9 +463,7 @@ func TestDeleteDuringCreate(t *testing.T) {
 	w.cloud.stuck["service"] = true
 	w.create("demo", demo(t), "Image", "api:1")
 	arn := v(w.stack("demo").StackId)
-	for len(w.cloud.find("service")) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	w.until("the service is being made", func() bool { return len(w.cloud.find("service")) > 0 })
 	w.remove("demo")
 	w.expect(arn, "DELETE_COMPLETE")
 	if left := w.cloud.census(); len(left) > 0 {
@@ -468,16 +476,13 @@ func TestCancelUpdate(t *testing.T) {
 	w.create("demo", demo(t), "Image", "api:1")
 	w.expect("demo", "CREATE_COMPLETE")
 	w.update("demo", demo(t), "Image", "api:never")
-	for {
+	w.until("the service waits for its tasks", func() bool {
 		out, err := w.server.DescribeStackResource(w.ctx, &cfnapi.DescribeStackResourceInput{StackName: s("demo"), LogicalResourceId: s("Service")})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(v(out.StackResourceDetail.ResourceStatusReason), "0 of 2 tasks are running") {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return strings.Contains(v(out.StackResourceDetail.ResourceStatusReason), "0 of 2 tasks are running")
+	})
 	if _, err := w.server.CancelUpdateStack(w.ctx, &cfnapi.CancelUpdateStackInput{StackName: s("demo")}); err != nil {
 		t.Fatal(err)
 	}
