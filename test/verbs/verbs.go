@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -59,6 +60,7 @@ func (tl *Teller) Tell(t *testing.T, files ...string) {
 			e.Setenv("ROOT", root)
 			e.Setenv("T", filepath.Join(root, "test/script/testdata/templates"))
 			e.Setenv("ACCOUNT", harness.Account)
+			e.Setenv("TEMPLATES", templates(root))
 			for name, value := range tl.Vars {
 				e.Setenv(name, value)
 			}
@@ -72,12 +74,28 @@ func (tl *Teller) Tell(t *testing.T, files ...string) {
 			})
 			return nil
 		},
+		Condition: func(cond string) (bool, error) {
+			root, err := harness.Root()
+			if err != nil || cond != "widdix" {
+				return false, errors.Join(err, fmt.Errorf("unknown condition %s", cond))
+			}
+			_, err = os.Stat(filepath.Join(templates(root), "widdix"))
+			return err == nil, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"neargate": tl.command(tl.Daemon.Binary), "aws": tl.command("aws"),
 			"call": tl.call, "await": tl.await, "http": tl.http, "tcp": tcp, "load": tl.load, "slow": tl.slow,
 			"daemon": tl.daemon, "match": match, "outputs": tl.outputs, "namespaces": namespaces, "sleep": sleep, "lines": tl.lines,
 		},
 	})
+}
+
+// templates is the folder with other people's templates: $TEMPLATES, as in the Makefile.
+func templates(root string) string {
+	if dir := os.Getenv("TEMPLATES"); filepath.IsAbs(dir) {
+		return dir
+	}
+	return filepath.Join(root, "../shared/templates")
 }
 
 type loadsKey struct{}
