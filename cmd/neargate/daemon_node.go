@@ -17,7 +17,6 @@ import (
 	"github.com/neargate/neargate/internal/node/task"
 	"github.com/neargate/neargate/internal/node/zone"
 	"github.com/neargate/neargate/internal/reconcile"
-	"github.com/neargate/neargate/internal/store"
 )
 
 // startNode runs what makes this host so: networks, tasks, load balancers, names.
@@ -42,9 +41,8 @@ func (d *daemon) startNode(start starter) error {
 
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(d.ca.BundlePEM())
-	wired := attacher{db: d.db, tables: d.tables, net: net}
 	tasks := task.New(task.Config{
-		DB: d.db, Tables: d.tables, Scope: scope, Host: hostName, Dir: d.path("tasks"), Runtime: d.runtime, Network: wired, Keeper: d.keeper,
+		DB: d.db, Tables: d.tables, Scope: scope, Host: hostName, Dir: d.path("tasks"), Runtime: d.runtime, Network: network.ByID{Network: net}, Keeper: d.keeper,
 		Credentials: issuer{d.keys}, Groups: d.groups, Clock: d.clock, Roots: roots, CAPEM: string(d.ca.BundlePEM()), CABundle: d.bundle, Log: d.log,
 	})
 	start("tasks", tasks.Run)
@@ -90,29 +88,6 @@ func (d *daemon) startCtl(start starter, tasks *task.Manager) error {
 	}
 	start("control socket", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	return nil
-}
-
-// attacher wires ENIs by their identifiers.
-type attacher struct {
-	db     *store.DB
-	tables *store.Tables
-	net    *network.Network
-}
-
-func (a attacher) AttachENI(ctx context.Context, id string) error {
-	eni, ok := a.tables.NetworkInterfaces.Get(a.db.View(), id)
-	if !ok {
-		return fmt.Errorf("network interface %s has no record", id)
-	}
-	return a.net.AttachENI(ctx, eni)
-}
-
-func (a attacher) DetachENI(ctx context.Context, id string) error {
-	eni, ok := a.tables.NetworkInterfaces.Get(a.db.View(), id)
-	if !ok {
-		return nil // it is gone, and the network's sweep removes what is left of it
-	}
-	return a.net.DetachENI(ctx, eni)
 }
 
 // credentialLifetime is how long a task's credentials are good for. Fargate's last about six hours.
