@@ -46,6 +46,19 @@ func Parse(reference string) (Reference, error) {
 	return r, nil
 }
 
+// Pin returns the reference with the digest that it once led to in place of its tag. A reference that names a digest
+// already, or cannot be read, stays as it is, and so does one without a digest to put in.
+func Pin(reference, digest string) string {
+	parsed, err := name.ParseReference(reference)
+	if err != nil || digest == "" {
+		return reference
+	}
+	if _, ok := parsed.(name.Digest); ok {
+		return reference
+	}
+	return strings.TrimSuffix(reference, ":"+parsed.Identifier()) + "@" + digest
+}
+
 // IsECR reports whether the image is in a private ECR registry, for which the task needs an execution role.
 func (r Reference) IsECR() bool { return r.ECRAccount != "" }
 

@@ -88,6 +88,7 @@ type Deployment struct {
 	PlatformVersion  string                     `json:"platformVersion"`
 	Network          NetworkConfiguration       `json:"network"`
 	LoadBalancers    []ServiceLoadBalancer      `json:"loadBalancers,omitempty"`
+	Images           map[string]string          `json:"images,omitempty"` // by container: the digest that its first task found, which later ones use
 	CreatedAt        time.Time                  `json:"createdAt"`
 	UpdatedAt        time.Time                  `json:"updatedAt"`
 	// Everything the breaker and the restart throttle need to go on after a restart of the daemon.

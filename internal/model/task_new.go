@@ -25,6 +25,7 @@ type TaskSpec struct {
 	CapacityProvider string
 	PlatformVersion  string
 	EnableExec       bool
+	Images           map[string]string // digests that containers are bound to
 	Tags             Tags
 }
 
@@ -55,9 +56,13 @@ func NewTask(spec TaskSpec) *Task {
 		t.EphemeralGiB = spec.Overrides.EphemeralGiB
 	}
 	for _, c := range d.Containers {
-		t.Containers = append(t.Containers, ContainerStatus{
+		status := ContainerStatus{
 			Name: c.Name, ARN: spec.Scope.ContainerARN(spec.Cluster, t.ID, NewUUID()), Image: c.Image, LastStatus: "PENDING", Health: HealthUnknown,
-		})
+		}
+		if !c.FloatingImage {
+			status.ImageDigest = spec.Images[c.Name]
+		}
+		t.Containers = append(t.Containers, status)
 	}
 	return t
 }

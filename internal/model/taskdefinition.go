@@ -78,6 +78,7 @@ type ContainerDefinition struct {
 	Interactive            bool              `json:"interactive,omitempty"`
 	PseudoTerminal         bool              `json:"pseudoTerminal,omitempty"`
 	InitProcess            bool              `json:"initProcessEnabled,omitempty"`
+	FloatingImage          bool              `json:"floatingImage,omitempty"`   // versionConsistency disabled: each task looks its tag up
 	AddCapabilities        []string          `json:"addCapabilities,omitempty"` // Fargate: SYS_PTRACE only
 	DropCapabilities       []string          `json:"dropCapabilities,omitempty"`
 	StartTimeout           int               `json:"startTimeout,omitempty"`

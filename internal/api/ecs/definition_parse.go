@@ -200,6 +200,7 @@ func parseContainer(c ecsapi.ContainerDefinition) (model.ContainerDefinition, er
 		Hostname: awsapi.Val(c.Hostname), DockerLabels: c.DockerLabels, ReadonlyRootFilesystem: awsapi.Val(c.ReadonlyRootFilesystem), Interactive: awsapi.Val(c.Interactive),
 		PseudoTerminal: awsapi.Val(c.PseudoTerminal), StartTimeout: int(awsapi.Val(c.StartTimeout)), StopTimeout: int(awsapi.Val(c.StopTimeout)),
 	}
+	out.FloatingImage = c.VersionConsistency == ecsapi.VersionConsistencyDisabled
 	for _, e := range c.Environment {
 		out.Environment = append(out.Environment, model.NameValue{Name: awsapi.Val(e.Name), Value: awsapi.Val(e.Value)})
 	}
@@ -290,8 +291,6 @@ func refuseContainer(name string, c ecsapi.ContainerDefinition) error {
 		return notYet("firelensConfiguration", "FireLens is not there yet. Use the log driver awslogs.")
 	case awsapi.Val(c.PseudoTerminal):
 		return notYet("pseudoTerminal", "output goes to a log, not to a terminal. Leave it out; `neargate exec -t` gives you a terminal.")
-	case c.VersionConsistency == ecsapi.VersionConsistencyDisabled:
-		return notYet("versionConsistency disabled", "image tags are resolved for each task.")
 	}
 	p := c.LinuxParameters
 	if p == nil {

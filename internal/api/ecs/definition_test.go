@@ -168,7 +168,6 @@ func TestBadTaskDefinitions(t *testing.T) {
 		{"environment files", on(func(c *container) { c.EnvironmentFiles = make([]ecsapi.EnvironmentFile, 1) }), unsupportedError, "environmentFiles"},
 		{"repository credentials", on(func(c *container) { c.RepositoryCredentials = &ecsapi.RepositoryCredentials{} }), unsupportedError, "repositoryCredentials"},
 		{"firelens", on(func(c *container) { c.FirelensConfiguration = &ecsapi.FirelensConfiguration{} }), unsupportedError, "firelensConfiguration"},
-		{"version consistency", on(func(c *container) { c.VersionConsistency = ecsapi.VersionConsistencyDisabled }), unsupportedError, "versionConsistency"},
 		{"devices", linux(ecsapi.LinuxParameters{Devices: make([]ecsapi.Device, 1)}), clientError, "linuxParameters.devices"},
 		{"shared memory", linux(ecsapi.LinuxParameters{SharedMemorySize: p(int32(1))}), clientError, "linuxParameters.sharedMemorySize"},
 		{"swap", linux(ecsapi.LinuxParameters{MaxSwap: p(int32(1))}), clientError, "linuxParameters.maxSwap"},

@@ -86,6 +86,12 @@ func (d *Deployments) Reconcile(ctx context.Context, key string) (reconcile.Resu
 			}
 			addEvents(next, news)
 		}
+		if images := newImages(v.tasks, next.Deployments); len(images) > 0 {
+			if next == service {
+				next = d.tables.Services.Clone(service)
+			}
+			bindImages(&next.Deployments[0], images)
+		}
 		if next != service {
 			d.tables.Services.Put(tx, next)
 		}
@@ -200,7 +206,7 @@ func (d *Deployments) startTasks(tx *store.Txn, service *model.Service, n int) (
 			Scope: d.scope, Now: d.clock.Now(), Cluster: service.Cluster, Definition: definition, Network: deployment.Network, Group: "service:" + service.Name,
 			StartedBy: deployment.ID, Service: service.Name, DeploymentID: deployment.ID, TargetGroups: deployment.LoadBalancers,
 			LaunchType: deployment.LaunchType, CapacityProvider: provider, PlatformVersion: deployment.PlatformVersion, EnableExec: service.EnableExec,
-			Tags: propagated(service, definition),
+			Images: deployment.Images, Tags: propagated(service, definition),
 		})
 		d.tables.Tasks.Put(tx, task)
 		ids = append(ids, task.ID)

@@ -231,19 +231,31 @@ func (p *preparation) pullImages(ctx context.Context, session *image.Session) er
 	p.images = map[string]pulledImage{}
 	for i := range p.definition.Containers {
 		c := &p.definition.Containers[i]
-		found, ok := pulled[c.Image]
+		reference := image.Pin(c.Image, boundImage(p.task, c.Name))
+		found, ok := pulled[reference]
 		if !ok {
-			got, err := session.Pull(ctx, c.Image)
+			got, err := session.Pull(ctx, reference)
 			if err != nil {
 				p.failed = c.Name
 				return err
 			}
 			found = pulledImage{image: got.Image, resolved: got.ResolvedDigest}
-			pulled[c.Image] = found
+			pulled[reference] = found
 		}
 		p.images[c.Name] = found
 	}
 	return nil
+}
+
+// boundImage returns the digest that a container's image has in this task: what its deployment bound it to, or what was
+// found before the daemon was restarted. Empty: wherever its tag leads.
+func boundImage(t *model.Task, name string) string {
+	for _, c := range t.Containers {
+		if c.Name == name {
+			return c.ImageDigest
+		}
+	}
+	return ""
 }
 
 // keep hands metadata, credentials and logs to the keeper, before the first process can ask for them.
