@@ -77,7 +77,11 @@ func (r *runner) tell(ctx context.Context) {
 		return
 	}
 	k, err := r.compileKept(r.task, r.kept, r.images, r.view().containers)
-	if err != nil || reflect.DeepEqual(k, r.kept.sent) {
+	if err != nil {
+		r.Log.WarnContext(ctx, "compile what the keeper is told of the task", "task", r.id, "error", err)
+		return
+	}
+	if reflect.DeepEqual(k, r.kept.sent) {
 		return
 	}
 	r.telling = true

@@ -81,6 +81,13 @@ func (p *preparation) run(ctx context.Context, post func(func())) error {
 	if err := p.files(); err != nil {
 		return fmt.Errorf("InternalError: %w", err)
 	}
+	free, err := freeBytes(p.at.dir)
+	if err != nil {
+		return fmt.Errorf("InternalError: %w", err)
+	}
+	if err := checkSpace(p.task.EphemeralGiB, free, p.at.dir); err != nil {
+		return err
+	}
 	limits := cgroup.Limits{
 		CPUQuota: time.Duration(p.task.CPU) * cgroup.DefaultPeriod / 1024, Memory: int64(p.task.MemoryMiB) * mib,
 	}
