@@ -179,7 +179,8 @@ func (c *cloud) act(tx *store.Txn) {
 		switch {
 		case task.Host == "":
 		case task.Desired == model.DesiredRunning && task.State < model.TaskRunning:
-			c.tables.Tasks.Edit(tx, task.ID, func(t *model.Task) { started(t) })
+			definition, _ := c.tables.TaskDefinitions.Get(tx, task.DefinitionKey)
+			c.tables.Tasks.Edit(tx, task.ID, func(t *model.Task) { started(t, definition) })
 		case task.Desired == model.DesiredStopped && (task.DeactivateDone || len(task.TargetGroups) == 0) && task.State < model.TaskStopped:
 			c.tables.Tasks.Edit(tx, task.ID, func(t *model.Task) { stopped(t) })
 		}
@@ -192,15 +193,20 @@ func (c *cloud) act(tx *store.Txn) {
 	}
 }
 
-func started(t *model.Task) {
+// started is what a node writes of a task that runs and whose checks pass.
+func started(t *model.Task, definition *model.TaskDefinition) {
 	now := time.Now().UTC()
 	t.State, t.StartedAt, t.PullStartedAt, t.PullStoppedAt = model.TaskRunning, now, now, now
 	t.Connectivity, t.ConnectivityAt, t.Attachment = "CONNECTED", now, "ATTACHED"
 	for i := range t.Containers {
 		t.Containers[i].LastStatus, t.Containers[i].RuntimeID, t.Containers[i].StartedAt = "RUNNING", t.ID+"-1", now
+		if definition != nil && i < len(definition.Containers) && definition.Containers[i].HealthCheck != nil {
+			t.Containers[i].Health, t.Health = model.HealthHealthy, model.HealthHealthy
+		}
 	}
 }
 
+// stopped is what it writes of one that it has stopped.
 func stopped(t *model.Task) {
 	now, code := time.Now().UTC(), 137
 	t.State, t.StoppingAt, t.StoppedAt, t.ExecutionStoppedAt, t.Attachment = model.TaskStopped, now, now, now, "DELETED"
