@@ -29,6 +29,11 @@ var terraformServices = []string{
 	"kms", "lambda", "logs", "route53", "s3", "s3control", "secretsmanager", "servicediscovery", "sns", "sqs", "ssm", "sts",
 }
 
+// oldCommand makes the aws command go where the others go: before 2.13 and 1.29 (Debian 12 has 2.9) it does not know
+// AWS_ENDPOINT_URL, and would ask AWS.
+const oldCommand = `aws() { command aws ${AWS_ENDPOINT_URL:+"--endpoint-url=$AWS_ENDPOINT_URL"} "$@"; } # for commands before 2.13
+`
+
 // Run prints.
 func (e *Env) Run() error {
 	c := e.Client
@@ -49,6 +54,7 @@ func (e *Env) Run() error {
 		for _, v := range variables {
 			fmt.Fprintf(&b, "export %s=%s\n", v.key, shellQuote(v.value))
 		}
+		b.WriteString(oldCommand)
 		e.Screen.Printf("%s", b.String())
 	case EnvTerraform:
 		e.Screen.Printf("%s", c.terraform())

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -83,7 +84,9 @@ func (tl *Teller) Tell(t *testing.T, files ...string) {
 			return err == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"neargate": tl.command(tl.Daemon.Binary), "aws": tl.command("aws"),
+			"neargate": tl.command(tl.Daemon.Binary),
+			"aws":      tl.command("aws", "--endpoint-url", tl.Daemon.Endpoint), // Debian 12's does not know AWS_ENDPOINT_URL
+
 			"call": tl.call, "await": tl.await, "http": tl.http, "tcp": tcp, "load": tl.load, "slow": tl.slow,
 			"daemon": tl.daemon, "match": match, "outputs": tl.outputs, "namespaces": namespaces, "sleep": sleep, "lines": tl.lines,
 		},
@@ -101,11 +104,11 @@ func templates(root string) string {
 type loadsKey struct{}
 
 // command runs a program as a user would, in the script's folder and environment.
-func (tl *Teller) command(program string) func(*testscript.TestScript, bool, []string) {
+func (tl *Teller) command(program string, first ...string) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, program, args...)
+		cmd := exec.CommandContext(ctx, program, slices.Concat(first, args)...)
 		cmd.Dir, cmd.Env = ts.Getenv("WORK"), tl.environ(ts)
 		cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
 		verdict(ts, neg, cmd.Run())
