@@ -178,11 +178,13 @@ func (w *world) tasksPath(name string, enis, rules int) (*path, error) {
 	return p, err
 }
 
-// command is a program that runs in a namespace and ends with the benchmark.
+// command is a program that runs in a namespace and ends with the benchmark. It has a session of its own, as daemons and
+// containers have: where the kernel groups processes by session to share the processor among them (sched_autogroup), a
+// baseline in one group with its client would be compared with a load balancer that is not.
 func command(ctx context.Context, ns *netns.Namespace, out *bytes.Buffer, name string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd, ns.Do(cmd.Start)
 }
 
