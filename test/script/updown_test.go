@@ -26,7 +26,7 @@ const (
 
 // growth is how much more memory a process may have at the end than after the warm rounds. A leak of one task or
 // namespace per round would be less than noise, but is seen in the lists; a leak of what tasks hold is more.
-const growth = 24 << 20
+const growth = 12 << 20
 
 // TestUpDown deploys and deletes a whole stack again and again. Between two rounds the host has to look as before the
 // first: namespaces, processes, mounts, rules, files; and memory is flat.
