@@ -33,6 +33,13 @@ var routerParams = []sysctl.Param{
 	{Name: "ipv6.conf.default.disable_ipv6", Value: "1", Optional: true}, // no ENI has an IPv6 address yet
 }
 
+// vpcParams are a VPC's alone. Where there are routing rules by mark, the kernel looks the route to every packet's source
+// up, only to find out that it is not one of the router's own addresses: a third of what routing costs. The packet filter
+// has decided about the source already: an ENI sends its own addresses, the gateway none of the VPC's.
+var vpcParams = []sysctl.Param{
+	{Name: "ipv4.conf.all.accept_local", Value: "1"},
+}
+
 // ownerParams are those of a namespace that ENIs are put into. Return packets of a load balancer's second ENI would fail
 // a reverse path check.
 var ownerParams = []sysctl.Param{

@@ -123,7 +123,7 @@ func (v *vpc) open() error {
 		v.nft, err = nft.Open(ns)
 	}
 	if err == nil {
-		err = sysctl.Set(ns, routerParams)
+		err = sysctl.Set(ns, slices.Concat(routerParams, vpcParams))
 	}
 	if err != nil {
 		v.close()
