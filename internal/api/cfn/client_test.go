@@ -128,6 +128,8 @@ func TestAWSCommand(t *testing.T) {
 		return string(out), err
 	}
 	deploy := func(days string) string {
+		// The command names its change set after the second it runs in: two in one second would collide.
+		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
 		out, err := command("deploy", "--stack-name", "x", "--template-file", file, "--capabilities", "CAPABILITY_IAM", "--parameter-overrides", "Days="+days, "--no-execute-changeset", "--no-fail-on-empty-changeset")
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
