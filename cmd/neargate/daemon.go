@@ -50,8 +50,8 @@ type daemon struct {
 
 // newDaemon opens everything, or gives back what it had opened. The loopback port is taken first: a second daemon, or
 // somebody else's server, is noticed before anything is touched.
-func newDaemon(ctx context.Context, o serveOptions, log *slog.Logger) (d *daemon, err error) {
-	d = &daemon{serveOptions: o, log: log, clock: clock.New(o.speed)}
+func newDaemon(ctx context.Context, o serveOptions, log *slog.Logger) (_ *daemon, err error) {
+	d := &daemon{serveOptions: o, log: log, clock: clock.New(o.speed)}
 	defer func() {
 		if err != nil {
 			d.close()
