@@ -68,17 +68,21 @@ func TestKillAtEveryCall(t *testing.T) {
 		w.expect("x", "CREATE_COMPLETE")
 	}
 	t.Run("create", func(t *testing.T) {
+		t.Parallel()
 		deadly(t, func(*world) {}, func(w *world) { w.create("x", small) }, "CREATE_COMPLETE", census)
 	})
 	t.Run("update", func(t *testing.T) { // everything in the VPC is replaced
+		t.Parallel()
 		deadly(t, made, func(w *world) { w.update("x", small, "Days", "14") }, "UPDATE_COMPLETE", census)
 	})
 	t.Run("roll back", func(t *testing.T) {
+		t.Parallel()
 		deadly(t, made, func(w *world) { // the listener fails after nearly everything was replaced
 			w.update("x", strings.Replace(small, "Port: 80, DefaultActions", "Port: 81, DefaultActions", 1), "Days", "14")
 		}, "UPDATE_ROLLBACK_COMPLETE", census)
 	})
 	t.Run("delete", func(t *testing.T) {
+		t.Parallel()
 		deadly(t, made, func(w *world) { w.remove("x") }, "GONE", map[string]int{})
 	})
 }
