@@ -148,8 +148,15 @@ func cgroups() []string {
 // force removes what [Leaks] lists as well as it can.
 func force(data string) error {
 	var errs []error
-	for pid := range processes(data) {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+	for range 10 { // one that is still there may start another
+		found := processes(data)
+		if len(found) == 0 {
+			break
+		}
+		for pid := range found {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 	for _, group := range cgroups() {
 		path := strings.TrimPrefix(group, "control group ")

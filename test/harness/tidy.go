@@ -25,11 +25,13 @@ func tidy() error {
 			data = string(m[1])
 		}
 	}
-	if isHeld(daemonLock) {
+	// Whoever runs tests has the lock of the tests (see Main), and now that is us: a test's daemon that still runs was left
+	// by one that was killed.
+	if isHeld(daemonLock) && !strings.HasPrefix(data, "/tmp/"+dataPrefix) {
 		return fmt.Errorf("a neargate daemon runs on this host (data directory %s): stop it before the tests", data)
 	}
 	left := HostLeaks()
-	if len(left) == 0 {
+	if len(left) == 0 && !isHeld(daemonLock) {
 		return nil
 	}
 	if !strings.HasPrefix(data, "/tmp/"+dataPrefix) {

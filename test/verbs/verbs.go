@@ -40,7 +40,8 @@ type Teller struct {
 }
 
 // Tell runs scripts with our verbs, each as a parallel subtest, and returns when all are done. Variables: ID is new for
-// each script, ROOT is the repository, T the folder of templates, ACCOUNT the account.
+// each script, ROOT is the repository, T the folder of templates, TEMPLATES that of other
+// people's, ACCOUNT the account, LISTEN the daemon's address.
 func (tl *Teller) Tell(t *testing.T, files ...string) {
 	testscript.Run(t, testscript.Params{
 		Files: files,
@@ -61,6 +62,7 @@ func (tl *Teller) Tell(t *testing.T, files ...string) {
 			e.Setenv("ROOT", root)
 			e.Setenv("T", filepath.Join(root, "test/script/testdata/templates"))
 			e.Setenv("ACCOUNT", harness.Account)
+			e.Setenv("LISTEN", tl.Daemon.Listen)
 			e.Setenv("TEMPLATES", templates(root))
 			for name, value := range tl.Vars {
 				e.Setenv(name, value)
