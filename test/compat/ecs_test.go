@@ -196,7 +196,7 @@ func (c *client) ecsServices(s site) {
 	}
 	want(t, "definition", *got.Services[0].TaskDefinition, next)
 	if len(got.Services[0].Events) == 0 || got.Services[0].Deployments[0].RolloutState != types.DeploymentRolloutStateCompleted {
-		got = eventually(t, c.ecs.DescribeServices, in, func(o *ecs.DescribeServicesOutput) bool {
+		eventually(t, c.ecs.DescribeServices, in, func(o *ecs.DescribeServicesOutput) bool {
 			return len(o.Services[0].Events) > 0 && o.Services[0].Deployments[0].RolloutState == types.DeploymentRolloutStateCompleted
 		})
 	}

@@ -100,10 +100,13 @@ func scenarioLogs(c *client) {
 
 	must(t, c.logs.TagResource, &cloudwatchlogs.TagResourceInput{ResourceArn: &arn, Tags: map[string]string{"b": "2"}})
 	must(t, c.logs.UntagResource, &cloudwatchlogs.UntagResourceInput{ResourceArn: &arn, TagKeys: []string{"a"}})
+	//lint:ignore SA1019 version 5 of Terraform's provider calls it
 	must(t, c.logs.TagLogGroup, &cloudwatchlogs.TagLogGroupInput{LogGroupName: group, Tags: map[string]string{"c": "3", "d": "4"}})
+	//lint:ignore SA1019 version 5 of Terraform's provider calls it
 	must(t, c.logs.UntagLogGroup, &cloudwatchlogs.UntagLogGroupInput{LogGroupName: group, Tags: []string{"d"}})
 	tags := map[string]string{"b": "2", "c": "3"}
 	want(t, "tags", must(t, c.logs.ListTagsForResource, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: &arn}).Tags, tags)
+	//lint:ignore SA1019 version 5 of Terraform's provider calls it
 	want(t, "tags by name", must(t, c.logs.ListTagsLogGroup, &cloudwatchlogs.ListTagsLogGroupInput{LogGroupName: group}).Tags, tags)
 	must(t, c.logs.DeleteLogGroup, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: group})
 	refused(t, "ResourceNotFoundException", c.logs.DescribeLogStreams, &cloudwatchlogs.DescribeLogStreamsInput{LogGroupName: group})

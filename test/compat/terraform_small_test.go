@@ -86,6 +86,7 @@ func TestTerraformLogGroup(t *testing.T) {
 	got := read()
 	want(t, "group", []any{*got.RetentionInDays, got.LogGroupClass}, []any{int32(30), types.LogGroupClassStandard})
 	arn := strings.TrimSuffix(*got.Arn, ":*")
+	//lint:ignore SA1019 version 5 of Terraform's provider calls it
 	want(t, "tags in version 5", must(t, c.logs.ListTagsLogGroup, &cloudwatchlogs.ListTagsLogGroupInput{LogGroupName: name}).Tags, map[string]string{"a": "1"})
 	want(t, "tags in version 6", must(t, c.logs.ListTagsForResource, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: &arn}).Tags, map[string]string{"a": "1"})
 	must(t, c.logs.DeleteRetentionPolicy, &cloudwatchlogs.DeleteRetentionPolicyInput{LogGroupName: name})
