@@ -13,7 +13,28 @@ import (
 const hostLock = "/run/neargate.lock"
 
 // lockHost takes the host's lock, and writes down who has it. The kernel frees it with the process, however that ends.
+// `neargate cleanup` removes the file while it holds the lock, so a lock counts only if its file is still at its path.
 func lockHost(data string) (*os.File, error) {
+	for {
+		f, err := tryLockHost(data)
+		if err != nil || isAtPath(f, hostLock) {
+			return f, err
+		}
+		_ = f.Close()
+	}
+}
+
+// isAtPath reports whether an open file is the one that the path names.
+func isAtPath(f *os.File, path string) bool {
+	opened, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(path)
+	return err == nil && os.SameFile(opened, named)
+}
+
+func tryLockHost(data string) (*os.File, error) {
 	f, err := os.OpenFile(hostLock, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of this host: %w", err)
