@@ -18,6 +18,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -116,13 +117,32 @@ func packageUser() (name, group string) {
 	if os.Geteuid() != 0 {
 		return "", ""
 	}
-	if _, err := user.Lookup(haproxy); err != nil {
+	if u, err := user.Lookup(haproxy); err != nil || !mapped(u.Uid) {
 		return "", ""
 	}
 	if _, err := user.LookupGroup(haproxy); err != nil {
 		return "", ""
 	}
 	return haproxy, haproxy
+}
+
+// mapped reports whether a user exists in our user namespace; in one of an ordinary user, only root does.
+func mapped(uid string) bool {
+	id, err := strconv.Atoi(uid)
+	if err != nil {
+		return false
+	}
+	table, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return true // a kernel without user namespaces
+	}
+	for line := range strings.Lines(string(table)) {
+		var inside, outside, count int
+		if n, _ := fmt.Sscan(line, &inside, &outside, &count); n == 3 && id >= inside && id < inside+count {
+			return true
+		}
+	}
+	return false
 }
 
 // Name returns the reconciler's name.
