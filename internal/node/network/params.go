@@ -34,7 +34,7 @@ var routerParams = []sysctl.Param{
 }
 
 // vpcParams are a VPC's alone. Where there are routing rules by mark, the kernel looks the route to every packet's source
-// up, only to find out that it is not one of the router's own addresses: a third of what routing costs. The packet filter
+// up, only to find out that it is not one of the router's own addresses (3 % of a round trip). The packet filter
 // has decided about the source already: an ENI sends its own addresses, the gateway none of the VPC's.
 var vpcParams = []sysctl.Param{
 	{Name: "ipv4.conf.all.accept_local", Value: "1"},
