@@ -1,7 +1,6 @@
 package keeper
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -19,25 +18,49 @@ func trimMemory() error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Open("/proc/self/maps")
+	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	sc := bufio.NewScanner(f)
-	for sc.Scan() {
-		fields := strings.Fields(sc.Text())
-		// Only what cannot have been written to: dropping a private page that was would undo the writing.
-		if len(fields) < 6 || fields[5] != own || fields[1] != "r-xp" && fields[1] != "r--p" {
-			continue
-		}
-		var from, to uintptr
-		if _, err := fmt.Sscanf(fields[0], "%x-%x", &from, &to); err != nil {
-			return fmt.Errorf("read memory map %q: %w", fields[0], err)
-		}
-		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); errno != 0 {
+	ranges, err := droppable(string(maps), own)
+	if err != nil {
+		return err
+	}
+	for _, r := range ranges {
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, r.from, r.to-r.from, unix.MADV_DONTNEED); errno != 0 {
 			return fmt.Errorf("drop program pages: %w", errno)
 		}
 	}
-	return sc.Err()
+	return nil
+}
+
+// memoryRange is part of the address space.
+type memoryRange struct{ from, to uintptr }
+
+// droppable returns the program's own mappings that nobody can have written to: dropping a private page that was written
+// would undo the writing. That is sure only of a statically linked program, as `make build` makes it. In another one the
+// loader has put the addresses of functions into pages that are read-only by now; without them the next call ends it.
+func droppable(maps, own string) ([]memoryRange, error) {
+	var ranges []memoryRange
+	for line := range strings.Lines(maps) {
+		fields := strings.Fields(line)
+		if len(fields) < 6 || !strings.HasPrefix(fields[5], "/") {
+			continue
+		}
+		if fields[5] != own {
+			if strings.Contains(fields[5], ".so") {
+				return nil, nil
+			}
+			continue
+		}
+		if fields[1] != "r-xp" && fields[1] != "r--p" {
+			continue
+		}
+		var r memoryRange
+		if _, err := fmt.Sscanf(fields[0], "%x-%x", &r.from, &r.to); err != nil {
+			return nil, fmt.Errorf("read memory map %q: %w", fields[0], err)
+		}
+		ranges = append(ranges, r)
+	}
+	return ranges, nil
 }
