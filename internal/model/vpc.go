@@ -8,19 +8,18 @@ import (
 // VPC is a virtual private cloud. On a host it is the namespace [VPCNetns].
 type VPC struct {
 	Meta
-	ID                  string     `json:"id"`
-	State               string     `json:"state"` // pending, available
-	CIDRs               []VPCCIDR  `json:"cidrs"` // the first is the primary one
-	Tenancy             string     `json:"tenancy"`
-	DHCPOptionsID       string     `json:"dhcpOptionsId"`
-	IsDefault           bool       `json:"isDefault,omitempty"`
-	DNSSupport          bool       `json:"dnsSupport"`
-	DNSHostnames        bool       `json:"dnsHostnames"`
-	AddressUsageMetrics bool       `json:"addressUsageMetrics,omitempty"`
-	MainRouteTableID    string     `json:"mainRouteTableId"`
-	DefaultGroupID      string     `json:"defaultGroupId"`
-	DefaultACLID        string     `json:"defaultAclId"`
-	DefaultACLAssocs    []ACLAssoc `json:"-"` // computed from the subnets
+	ID                  string    `json:"id"`
+	State               string    `json:"state"` // pending, available
+	CIDRs               []VPCCIDR `json:"cidrs"` // the first is the primary one
+	Tenancy             string    `json:"tenancy"`
+	DHCPOptionsID       string    `json:"dhcpOptionsId"`
+	IsDefault           bool      `json:"isDefault,omitempty"`
+	DNSSupport          bool      `json:"dnsSupport"`
+	DNSHostnames        bool      `json:"dnsHostnames"`
+	AddressUsageMetrics bool      `json:"addressUsageMetrics,omitempty"`
+	MainRouteTableID    string    `json:"mainRouteTableId"`
+	DefaultGroupID      string    `json:"defaultGroupId"`
+	DefaultACLID        string    `json:"defaultAclId"`
 }
 
 // VPCCIDR is one IPv4 block of a VPC.
@@ -29,9 +28,6 @@ type VPCCIDR struct {
 	Block         netip.Prefix `json:"block"`
 	State         string       `json:"state"` // associated
 }
-
-// ACLAssoc ties a subnet to its network ACL.
-type ACLAssoc struct{ ID, SubnetID string }
 
 // PrimaryCIDR returns the VPC's first block.
 func (v *VPC) PrimaryCIDR() netip.Prefix {
